@@ -1,0 +1,94 @@
+"""What a rule is: a pure function from a case to its breaches, with an id, a clause and a severity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from common.dicom.transfer_syntaxes import ROOT, VideoSyntax
+from common.media import Description, VideoStream
+from common.orders import Finding
+
+Severity = Literal["error", "warning", "note"]
+
+VIDEO_CLAUSES: dict[str, str] = {
+    f"{ROOT}.100": "8.2.5",
+    f"{ROOT}.101": "8.2.6",
+    f"{ROOT}.102": "8.2.7",
+    f"{ROOT}.103": "8.2.7",
+    f"{ROOT}.104": "8.2.8",
+    f"{ROOT}.105": "8.2.8",
+    f"{ROOT}.106": "8.2.9",
+    f"{ROOT}.107": "8.2.10",
+    f"{ROOT}.108": "8.2.11",
+}
+"""Clause of PS3.5 that constrains each syntax; fragmentable twins share it."""
+
+OF_SYNTAX = "PS3.5 8.2.5–8.2.11"
+"""Stands in the table for the one clause of the syntax at hand."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One way in which a case breaks a rule: noun phrases for what was found and what is required."""
+
+    found: str
+    required: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class StreamCase:
+    """A described stream held against a transfer syntax."""
+
+    description: Description
+    syntax: VideoSyntax
+
+    @property
+    def video(self) -> VideoStream:
+        """The video stream."""
+        return self.description.video
+
+    @property
+    def base_uid(self) -> str:
+        """UID of the syntax whose bitstream rules hold."""
+        return self.syntax.base_uid
+
+
+Case = TypeVar("Case")
+
+
+@dataclass(frozen=True)
+class Rule(Generic[Case]):
+    """One row of the table. The prefix of ``id`` says what mends a breach: see ``common.conformance``."""
+
+    id: str
+    clause: str
+    severity: Severity
+    check: Callable[[Case], Iterable[Breach]]
+
+    @property
+    def demand(self) -> str:
+        """What the rule demands, in the words of its function's docstring."""
+        return " ".join((self.check.__doc__ or "").split())
+
+
+def run(rules: Iterable[Rule[Case]], case: Case, syntax: VideoSyntax) -> Iterator[Finding]:
+    """Every breach of every rule as a finding, in the order of the table."""
+    for rule in rules:
+        clause = f"PS3.5 {VIDEO_CLAUSES[syntax.base_uid]}" if rule.clause == OF_SYNTAX else rule.clause
+        for breach in rule.check(case):
+            yield Finding(
+                severity=rule.severity,
+                rule=rule.id,
+                clause=clause,
+                found=breach.found,
+                required=breach.required,
+                remedy=breach.remedy,
+            )
+
+
+def short(uid: str) -> str:
+    """``.102`` for people."""
+    return uid.removeprefix(ROOT)
