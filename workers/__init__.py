@@ -1,0 +1,1 @@
+"""Works; decides nothing: describe, decode, encode, measure, check, package, deliver."""

@@ -1,0 +1,88 @@
+"""``python -m workers``: serve queues, or do one piece of work on a file for the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common import logs
+from common.errors import CinefarmError
+from common.forks import Limits, bind
+from common.settings import Settings
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def serve(
+    queue: Annotated[list[str], typer.Option(help="queue to take orders from; repeat for more")],
+    slots: Annotated[int, typer.Option(help="orders at a time")],
+    name: Annotated[str, typer.Option(help="name shown to operators")] = "worker",
+    log_file: Annotated[Path | None, typer.Option(help="where log lines go; default stderr")] = None,
+    parent: Annotated[int | None, typer.Option(help="process that this worker must not outlive")] = None,
+) -> None:
+    """Take orders until told to stop."""
+    if parent is not None:
+        bind(parent, Limits())
+    logs.configure(log_file)
+    from workers.serve import serve as run
+
+    run(Settings(), queues=tuple(queue), slots=slots, name=name)
+
+
+@cli.command()
+def describe(files: list[Path]) -> None:
+    """One JSON object a line: the description of each file, or the error that stands in its way."""
+    from workers.describe import describe_sandboxed
+
+    failed = False
+    for file in files:
+        try:
+            value = describe_sandboxed(file, file.suffix.lower(), Settings()).model_dump(mode="json")
+        except CinefarmError as error:
+            failed = True
+            value = _error(error)
+        print(json.dumps({"file": os.fspath(file), **value}))  # noqa: T201 the answer
+    raise typer.Exit(2 if failed else 0)
+
+
+@cli.command()
+def check(files: list[Path], as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None) -> None:
+    """One JSON object a line: the conformance findings of each file. Exit 0 clean, 1 findings, 2 unreadable."""
+    from workers.check import check_file
+
+    worst = 0
+    for file in files:
+        try:
+            findings = [finding.model_dump(mode="json") for finding in check_file(file, as_)]
+            errors = any(finding["severity"] == "error" for finding in findings)
+            worst = max(worst, 1 if errors else 0)
+            print(json.dumps({"file": os.fspath(file), "findings": findings}))  # noqa: T201 the answer
+        except CinefarmError as error:
+            worst = 2
+            print(json.dumps({"file": os.fspath(file), **_error(error)}))  # noqa: T201 the answer
+    raise typer.Exit(worst)
+
+
+@cli.command()
+def measure(reference: Path, distorted: Path) -> None:
+    """One JSON object: PSNR, SSIM and VMAF of a result against its reference."""
+    from workers.measure import measure as run
+
+    try:
+        print(json.dumps(run(reference, distorted)))  # noqa: T201 the answer
+    except CinefarmError as error:
+        print(json.dumps(_error(error)))  # noqa: T201 the answer
+        raise typer.Exit(2) from None
+
+
+def _error(error: CinefarmError) -> dict[str, object]:
+    return {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,86 @@
+"""Deliver to an archive by C-STORE (PS3.4 B): our copy is checked, sent as it is, and the archive's answer is the proof."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from common.destinations import DicomDestination
+from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
+from common.errors import DestinationRefused, EnvironmentFault, InternalFault
+from common.orders import DeliverDone, DeliverOrder
+from common.settings import Settings
+from common.store import ObjectStore
+from workers.deliver.custody import require_instance
+from workers.deliver.storage_scu import Caller, ContextRefused, Timeouts, accepted_syntaxes, store_file
+from workers.deliver.store_status import proof_of
+
+
+def deliver_to_archive(
+    order: DeliverOrder,
+    archive: DicomDestination,
+    store: ObjectStore,
+    settings: Settings,
+    *,
+    timeouts: Timeouts | None = None,
+) -> DeliverDone:
+    """Send the instance over one association. An archive has it already: that counts as arrived.
+
+    Raises:
+        DestinationUnavailable: no connection, no answer, or no room: try later.
+        DestinationRefused: the archive does not take this class, this syntax, this object, or us.
+        StoreFault: our own copy is not what was stored.
+        InternalFault: the file names another class, instance or syntax than the order.
+    """
+    caller = Caller(
+        settings.dicom_ae_title, settings.dicom_max_pdu_bytes, timeouts or Timeouts.for_size(order.instance_bytes)
+    )
+    with _local_file(order, store, settings) as path:
+        require_instance(path, order)
+        _require_identity(path, order)
+        try:
+            status = store_file(path, order.sop_class_uid, order.transfer_syntax_uid, archive, caller)
+        except ContextRefused as refusal:
+            raise DestinationRefused(refusal.message, hint=_what_it_takes(order, archive, caller)) from None
+    return DeliverDone(location=order.sop_instance_uid, proof=proof_of(status))
+
+
+@contextmanager
+def _local_file(order: DeliverOrder, store: ObjectStore, settings: Settings) -> Iterator[Path]:
+    """The store's own file, or a copy in the scratch folder when the store lies elsewhere."""
+    path = store.local_path(order.instance_key)
+    if path is not None:
+        yield path
+        return
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.scratch) as scratch:
+        path = Path(scratch, "instance.dcm")
+        store.export(order.instance_key, path)
+        yield path
+
+
+def _require_identity(path: Path, order: DeliverOrder) -> None:
+    """What the C-STORE request will say comes from the file meta; it must be what was ordered.
+
+    Raises:
+        InternalFault: it is not.
+    """
+    from pydicom.filereader import read_file_meta_info
+
+    meta = read_file_meta_info(path)
+    found = (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
+    if found != (order.sop_class_uid, order.sop_instance_uid, order.transfer_syntax_uid):
+        raise InternalFault("the instance's file meta names another class, instance or syntax than its order")
+
+
+def _what_it_takes(order: DeliverOrder, archive: DicomDestination, caller: Caller) -> str:
+    """A hint that names the video syntaxes the archive accepts for this class. Asked only after a refusal."""
+    try:
+        taken = accepted_syntaxes(order.sop_class_uid, [syntax.uid for syntax in VIDEO_SYNTAXES], archive, caller)
+    except EnvironmentFault:
+        return "Ask the archive's operator which video transfer syntaxes it takes."
+    if not taken:
+        return "It takes no video transfer syntax for this class: enable video storage in the archive."
+    return f"For this class it takes {', '.join(taken)}: choose a profile that makes one of these."

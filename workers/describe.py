@@ -1,0 +1,137 @@
+"""Read what a source is: one pass over its bytes for the digest, its headers, and a count of its frames."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from common.dicom.pixel_stream import looks_like_dicom
+from common.errors import NotVideo, UnreadableSource
+from common.media import Description, Kind
+from common.process import Limits, call
+from common.settings import Settings
+from workers.describe_containers import DICOM_SUFFIXES, HEAD_BYTES, VIDEO_SUFFIXES, check_whole, signature, words
+
+SLOWEST_READ = 20_000_000
+"""Bytes per second of a slow network disk: what the time limit allows for reading the source."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+def describe_sandboxed(path: Path, name_hint: str, settings: Settings) -> Description:
+    """``describe`` in a child process under limits of time and memory: a hostile source costs the child only.
+
+    Raises:
+        InputError: as ``describe`` does, and UnreadableSource where a decoder crashed.
+        ResourceLimit: the source took more time or memory than allowed.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UnreadableSource(f"the file cannot be opened: {error.strerror}") from error
+    seconds = settings.describe_seconds + size / SLOWEST_READ
+    limits = Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
+    return call(describe, path, name_hint, limits=limits, what="describing the source")
+
+
+def describe(path: Path, name_hint: str) -> Description:
+    """What the source is. ``name_hint``: its file name extension, used only to tell a broken video from another file.
+
+    Raises:
+        NotVideo: readable, but a still image, a document, audio, or a single-frame or imageless DICOM file.
+        UnreadableSource: empty, broken, or not what its extension claims.
+        TruncatedSource: shorter than its own header says.
+        UnsupportedSource: understood, but no decoder here reads it.
+    """
+    try:
+        if not path.is_file():
+            raise UnreadableSource("this is no file")
+        with path.open("rb") as f:
+            start = f.read(HEAD_BYTES)
+    except OSError as error:
+        raise UnreadableSource(f"the file cannot be opened: {error.strerror}") from error
+    if not start:
+        raise UnreadableSource("the file is empty")
+    with SourceDigest(path) as digest:
+        if looks_like_dicom(start):
+            from workers.describe_dicom import describe_dicom
+
+            return describe_dicom(path, digest)
+        return _plain(path, name_hint.lower().lstrip("."), start, digest)
+
+
+class SourceDigest:
+    """SHA-256 of a file, taken close behind another reader so that a slow disk is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = path.stat().st_size
+        self._hash = hashlib.sha256()
+        self._done = 0
+        self._file: BinaryIO = path.open("rb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def advance(self, position: int) -> None:
+        """Take in the whole chunks before ``position``: the other reader just had them."""
+        while self._done + _CHUNK_BYTES <= position and self._take():
+            pass
+
+    def finish(self) -> str:
+        """Take in the rest; hexadecimal.
+
+        Raises:
+            UnreadableSource: the file's length changed meanwhile.
+        """
+        while self._take():
+            pass
+        if self._done != self.size:
+            raise UnreadableSource("the file changed while it was read")
+        return self._hash.hexdigest()
+
+    def _take(self) -> int:
+        chunk = self._file.read(_CHUNK_BYTES)
+        self._hash.update(chunk)
+        self._done += len(chunk)
+        return len(chunk)
+
+
+def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Description:
+    from workers.describe_media import read_media
+
+    word = signature(start, digest.size)
+    with path.open("rb") as f:
+        layout = check_whole(f, word)
+    try:
+        media = read_media(lambda: path, digest.advance)
+    except UnreadableSource:
+        if word is None:
+            _refuse(suffix, start)
+        raise
+    quicktime = media.container == "mp4" and layout is not None and layout.brand in ("", "qt  ")
+    return Description(
+        kind=Kind.VIDEO,
+        digest=digest.finish(),
+        size_bytes=digest.size,
+        container="mov" if quicktime else media.container,
+        moov_first=layout.moov_first if layout else None,
+        fragmented=layout is not None and layout.fragmented,
+        edit_list=layout is not None and layout.edit_list,
+        video=media.video,
+        audio=media.audio,
+        other_streams=media.other_streams,
+        notes=media.notes,
+    )
+
+
+def _refuse(suffix: str, start: bytes) -> None:
+    """Raise the verdict on bytes that begin no container we know."""
+    what = words(start)
+    if suffix in VIDEO_SUFFIXES or suffix in DICOM_SUFFIXES:
+        claim = "DICOM" if suffix in DICOM_SUFFIXES else "video"
+        raise UnreadableSource(f"the name ends in .{suffix}, but the content is no {claim}: it is {what}")
+    raise NotVideo(f"{what}, no video")

@@ -1,0 +1,190 @@
+"""What a DICOM source is: video in fragments, or a sequence of images."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.dicom.pixel_stream import FragmentReader, Header, frame_fragments, integer, native_extent, read_header
+from common.dicom.timing import Timing, read_timing
+from common.dicom.transfer_syntaxes import ROOT, is_video
+from common.errors import NotVideo, UnreadableSource, UnsupportedSource
+from common.media import Description, DicomFacts, Kind, VideoStream
+from workers import describe_video
+from workers.describe_containers import HEAD_BYTES, check_whole, signature
+
+if TYPE_CHECKING:
+    from common.bitstream.mp4 import Mp4Layout
+    from workers.describe import SourceDigest
+
+CODECS = dict.fromkeys(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"), "rawvideo")
+CODECS |= {"1.2.840.10008.1.2.5": "rle", "1.2.840.10008.1.2.8.1": "deflate"}
+CODECS |= dict.fromkeys((f"{ROOT}.50", f"{ROOT}.51"), "mjpeg")
+CODECS |= dict.fromkeys((f"{ROOT}.57", f"{ROOT}.70"), "ljpeg")
+CODECS |= dict.fromkeys((f"{ROOT}.80", f"{ROOT}.81"), "jpegls")
+CODECS |= dict.fromkeys((f"{ROOT}.90", f"{ROOT}.91", f"{ROOT}.201", f"{ROOT}.202", f"{ROOT}.203"), "jpeg2000")
+CODECS |= dict.fromkeys((f"{ROOT}.110", f"{ROOT}.111", f"{ROOT}.112"), "jpegxl")
+"""Codec by the transfer syntax of a multi-frame image; FFmpeg's name where it has one."""
+
+_TS_PACKETS = (188, 192, 204)  # bytes; with a time stamp, with forward error correction
+_BUFFER_BYTES = 1 << 18
+
+
+def describe_dicom(path: Path, digest: SourceDigest) -> Description:
+    """Describe a file that looks like DICOM.
+
+    Raises:
+        NotVideo: one frame only, or no image.
+        UnreadableSource, TruncatedSource, UnsupportedSource: as ``describe`` says.
+    """
+    header = read_header(path)
+    if is_video(header.transfer_syntax_uid):
+        return _video(header, digest)
+    if header.frames < 2:
+        raise NotVideo("a DICOM image of a single frame")
+    return _frames(header, digest)
+
+
+def _video(header: Header, digest: SourceDigest) -> Description:
+    from workers.describe_media import read_media
+
+    if not header.fragments:
+        raise UnreadableSource("a video transfer syntax, but the pixel data holds no fragment")
+    padded = sum(fragment.length for fragment in header.fragments)
+    with _opened(header, padded) as payload:
+        word = signature(payload.read(HEAD_BYTES), padded)
+        layout = check_whole(payload, word)
+        length = _stream_length(header, padded, word, layout, payload)
+    shift = header.fragments[0].offset
+    media = read_media(lambda: _opened(header, length), lambda position: digest.advance(shift + position))
+    announced = integer(header.dataset, "NumberOfFrames")
+    notes = media.notes
+    if announced != media.video.frame_count:
+        notes += (f"the header says {announced or 'no number of'} frames, the stream holds {media.video.frame_count}",)
+    return Description(
+        kind=Kind.DICOM_VIDEO,
+        digest=digest.finish(),
+        size_bytes=digest.size,
+        container=media.container,
+        moov_first=layout.moov_first if layout else None,
+        fragmented=layout is not None and layout.fragmented,
+        edit_list=layout is not None and layout.edit_list,
+        video=media.video,
+        audio=media.audio,
+        other_streams=media.other_streams,
+        dicom=_facts(header, length),
+        notes=notes,
+    )
+
+
+def _opened(header: Header, length: int) -> io.BufferedReader:
+    return io.BufferedReader(FragmentReader(header.path, header.fragments, length), _BUFFER_BYTES)
+
+
+def _stream_length(
+    header: Header, padded: int, word: str | None, layout: Mp4Layout | None, payload: io.BufferedReader
+) -> int:
+    """Bytes of the stream: (7FE0,0003) where it fits, else all of them less a pad byte that the container proves.
+
+    An elementary or program stream may itself end in a zero byte: there a pad stays in, where decoders pass it over.
+    """
+    named = integer(header.dataset, "EncapsulatedPixelDataValueTotalLength")
+    if padded - 1 <= named <= padded and named:
+        return named
+    payload.seek(padded - 1)
+    if payload.read(1) != b"\0":
+        return padded
+    boxes_end = max((box.offset + box.size for box in layout.boxes), default=0) if layout else 0
+    whole_packets = word == "mpegts" and any((padded - 1) % size == 0 for size in _TS_PACKETS)
+    return padded - 1 if boxes_end == padded - 1 or whole_packets else padded
+
+
+def _frames(header: Header, digest: SourceDigest) -> Description:
+    from workers.frames.stream import look
+
+    codec = CODECS.get(header.transfer_syntax_uid)
+    if codec is None:
+        raise UnsupportedSource(f"no decoder for frames under transfer syntax {header.transfer_syntax_uid}")
+    stored = _stored_bytes(header)
+    layout, form = look(header.path)
+    timing = read_timing(header.dataset, header.frames)
+    duration_ms = _duration_ms(timing, header.frames)
+    video = VideoStream(
+        codec=codec,
+        width=layout.columns,
+        height=layout.rows,
+        pixel_aspect=_pixel_aspect(header),
+        pixel_format=form.pixel_format,
+        bit_depth=layout.stored,
+        chroma=describe_video.shape(form.pixel_format)[1],
+        full_range=form.full_range,
+        matrix=form.matrix,
+        frame_rate=timing.frame_rate,
+        constant_rate=timing.vector_ms is None,
+        frame_count=header.frames,
+        duration_ms=duration_ms,
+        bit_rate=round(8000 * stored / duration_ms) if duration_ms else None,
+    )
+    default = f"no timing in the header: {timing.frame_rate} frames/s assumed"
+    return Description(
+        kind=Kind.DICOM_FRAMES,
+        digest=digest.finish(),
+        size_bytes=digest.size,
+        container="frames",
+        video=video,
+        dicom=_facts(header, None),
+        notes=(default,) if timing.source == "default" else (),
+    )
+
+
+def _stored_bytes(header: Header) -> int:
+    """Bytes of all frames as they are stored; refuses a file with fewer frames than its header says."""
+    if header.length is not None:
+        return native_extent(header)[1]
+    return sum(part.length for frame in frame_fragments(header) for part in frame)
+
+
+def _duration_ms(timing: Timing, frames: int) -> float:
+    """The last frame of a vector is shown as long as the mean of the others."""
+    if timing.vector_ms is None:
+        return float(1000 * frames / timing.frame_rate)
+    return sum(timing.vector_ms[1:]) * frames / (frames - 1)
+
+
+def _pixel_aspect(header: Header) -> Fraction:
+    """Width/height of a pixel; the attribute has vertical size first (PS3.3 C.7.6.3.1.7)."""
+    try:
+        vertical, horizontal = (int(value) for value in header.dataset.get("PixelAspectRatio") or (1, 1))
+    except (TypeError, ValueError):
+        return Fraction(1)
+    return Fraction(horizontal, vertical) if vertical > 0 < horizontal else Fraction(1)
+
+
+def _facts(header: Header, stream_length: int | None) -> DicomFacts:
+    dataset = header.dataset
+    uids = [str(dataset.get(name) or "") for name in ("SOPClassUID", "SOPInstanceUID")]
+    if not all(uids):
+        raise UnreadableSource("the DICOM header names no SOP class or instance")
+    return DicomFacts(
+        sop_class_uid=uids[0],
+        sop_instance_uid=uids[1],
+        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
+        study_uid=str(dataset.get("StudyInstanceUID") or ""),
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        modality=str(dataset.get("Modality") or ""),
+        photometric=str(dataset.get("PhotometricInterpretation") or ""),
+        samples_per_pixel=integer(dataset, "SamplesPerPixel"),
+        planar_configuration=integer(dataset, "PlanarConfiguration"),
+        bits_allocated=integer(dataset, "BitsAllocated"),
+        bits_stored=integer(dataset, "BitsStored"),
+        pixel_representation=integer(dataset, "PixelRepresentation"),
+        rows=integer(dataset, "Rows"),
+        columns=integer(dataset, "Columns"),
+        number_of_frames=header.frames,
+        lossy=str(dataset.get("LossyImageCompression") or "") == "01",
+        fragment_count=len(header.fragments) if header.length is None else None,
+        pixel_data_offset=header.pixel_data_offset,
+        stream_length=stream_length,
+    )

@@ -1,0 +1,284 @@
+"""What a media stream is: demuxed once from end to end with FFmpeg's libraries, decoded only at its head."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import NotVideo, UnreadableSource, UnsupportedSource
+from common.media import AudioStream, Scan, VideoStream
+from workers import describe_video
+from workers.describe_coded import Coded, FrameCounter, read_coded
+from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream as AvVideo
+
+FORMATS = "mov,mpegts,mpeg,avi,matroska,webm,h264,hevc,mpegvideo,m4v,mxf,asf,flv,dv,ogg,ivf,gxf,nut"
+"""FFmpeg's demuxers of real video containers: no playlists, no network, no text, no numbered images."""
+
+CODECS = (
+    "h264,hevc,mpeg1video,mpeg2video,mpeg4,mjpeg,h263,vc1,wmv1,wmv2,wmv3,msmpeg4v1,msmpeg4v2,msmpeg4,flv,theora,vp3,"
+)
+CODECS += "vp8,vp9,av1,libdav1d,libvpx,libvpx-vp9,dvvideo,prores,dnxhd,ffv1,huffyuv,ffvhuff,utvideo,lagarith,magicyuv,"
+CODECS += "rawvideo,v210,qtrle,cinepak,msvideo1,svq1,svq3,indeo4,indeo5,jpeg2000,jpegls,mjpegb,"
+CODECS += (
+    "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1float,ac3,eac3,dca,flac,alac,opus,libopus,vorbis,libvorbis,wmav1,wmav2,"
+)
+CODECS += (
+    "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_s8,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd"
+)
+"""FFmpeg's decoders that may run on a source."""
+
+CONTAINERS = {"mov": "mp4", "mpeg": "mpegps", "matroska": "matroska"}
+CONTAINERS |= dict.fromkeys(("h264", "hevc", "mpegvideo", "m4v"), "elementary")
+"""Our words for FFmpeg's demuxers; others keep their name."""
+
+HEAD_PACKETS = 64
+"""Packets decoded: past the longest reordering (16 frames), so frames that no decoder can show are seen missing."""
+
+MAX_HEAD_PACKETS = 1024
+"""Packets searched for a first frame: a recording cut out of a longer one may begin far from its next key frame."""
+
+HEAD_BYTES = 64 << 20
+"""Fewer packets are decoded where they are this big together."""
+
+Source = Path | io.BufferedReader
+Opener = Callable[[], Source]
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a media stream is, without the file around it."""
+
+    container: str
+    video: VideoStream
+    audio: tuple[AudioStream, ...]
+    other_streams: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The first packets, decoded."""
+
+    coded: Coded
+    frame: VideoFrame  # the first one shown
+    scan: Scan
+    lost: int  # frames that were counted but not shown: no key frame before them
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """All packets, counted."""
+
+    frames: int
+    cadence: Cadence
+    stream_bytes: int
+    dropped: int  # packets that an edit list hides
+
+
+def read_media(opener: Opener, progress: Callable[[int], None]) -> Media:
+    """Describe the media stream that ``opener`` opens (twice); ``progress`` gets byte positions as the reading goes on.
+
+    Raises:
+        NotVideo: no video stream in it.
+        UnreadableSource: FFmpeg cannot open it, cannot show a frame of it, or cannot read it to its end.
+        UnsupportedSource: a codec that is not on our list.
+    """
+    head = _read_head(opener)
+    with open_container(opener()) as container:
+        stream = video_stream(container)
+        body = _read_body(container, stream, head, progress)
+        angle, turned = describe_video.rotation(head.frame)
+        tracks = tuple(describe_video.audio(track.codec_context) for track in container.streams.audio)
+        return Media(
+            container=_container_word(container),
+            video=_video(stream, head, body, angle),
+            audio=tracks,
+            other_streams=len(container.streams) - 1 - len(tracks),
+            notes=(*head.notes, *turned, *_body_notes(head, body)),
+        )
+
+
+def open_container(source: Source) -> InputContainer:
+    """Open a file or a stream with FFmpeg, restricted to FORMATS and CODECS and to local bytes.
+
+    Raises:
+        UnreadableSource: no such container in it.
+    """
+    import av
+
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "codec_whitelist": CODECS}
+    target = f"file:{source.absolute()}" if isinstance(source, Path) else source
+    try:
+        return av.open(target, "r", options=options, metadata_errors="replace", buffer_size=1 << 18)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableSource("no video container that we read") from error
+
+
+def video_stream(container: InputContainer) -> AvVideo:
+    """The first video stream that is no attached picture.
+
+    Raises:
+        NotVideo: there is none.
+        UnsupportedSource: its codec is not on our list.
+    """
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None or stream.codec_context.name not in CODECS.split(","):
+                raise UnsupportedSource("the video's codec is not supported")
+            return stream
+    raise NotVideo("a media file without video")
+
+
+def _codec(stream: AvVideo) -> str:
+    return str(stream.codec_context.codec.canonical_name)  # av1, where the decoder is libdav1d
+
+
+def _container_word(container: InputContainer) -> str:
+    name = container.format.name.split(",")[0]
+    return CONTAINERS.get(name, name)
+
+
+def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVideo]]:
+    """The stream's packets that hold bytes.
+
+    Raises:
+        UnreadableSource: the container breaks off.
+    """
+    import av
+
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.error.FFmpegError as error:
+        raise UnreadableSource("FFmpeg cannot read the container to its end") from error
+
+
+def _read_head(opener: Opener) -> _Head:
+    with open_container(opener()) as container:
+        stream = video_stream(container)
+        context = stream.codec_context
+        context.thread_count = 1  # frame threads would take memory for frames that nobody looks at
+        shown = _Shown(stream)
+        packets: list[Packet[AvVideo]] = []
+        for packet in islice(_packets(container, stream), MAX_HEAD_PACKETS):
+            packets.append(packet)
+            shown.decode(packet)
+            if (shown.first and len(packets) >= HEAD_PACKETS) or sum(held.size for held in packets) > HEAD_BYTES:
+                break
+        shown.decode(None)
+        if shown.first is None:
+            raise UnreadableSource("no frame of the video can be decoded")
+        coded = read_coded(_codec(stream), context.extradata or b"", (bytes(packet) for packet in packets[:8]))
+        counter = FrameCounter(_codec(stream), coded)
+        counted = sum(counter.frames_of(bytes(packet)) for packet in packets if not packet.is_discard)
+        scan, notes = describe_video.field_order(context.field_order, coded.top_first, shown.interlaced)
+        if coded.has_timing is False and _container_word(container) == "elementary":
+            notes += (f"the stream names no frame rate: {FALLBACK_RATE} frames/s assumed",)
+        return _Head(coded, shown.first, scan, max(0, counted - shown.frames), notes)
+
+
+class _Shown:
+    """What a decoder shows of the packets it is given."""
+
+    def __init__(self, stream: AvVideo) -> None:
+        self._context = stream.codec_context
+        self.first: VideoFrame | None = None
+        self.frames = 0
+        self.interlaced = False  # any of them
+
+    def decode(self, packet: Packet[AvVideo] | None) -> None:
+        """Decode one packet, or flush. A broken one is passed over: the next may be sound."""
+        import av
+
+        with suppress(av.error.FFmpegError):
+            for frame in self._context.decode(packet):
+                self.first = self.first or frame
+                self.frames += 1
+                self.interlaced = self.interlaced or bool(frame.interlaced_frame)
+
+
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head, progress: Callable[[int], None]) -> _Body:
+    """Count all packets. Presentation times are taken of frames, so not of second fields."""
+    counter = FrameCounter(_codec(stream), head.coded)
+    times = array("q")
+    frames = stream_bytes = dropped = last = 0
+    for packet in _packets(container, stream):
+        stream_bytes += packet.size
+        if packet.pos is not None and packet.pos > 0:
+            progress(packet.pos)
+        begun = counter.frames_of(bytes(packet) if counter.reads_packets else b"")
+        if packet.is_discard:
+            dropped += begun
+            continue
+        frames += begun
+        time = packet.pts if packet.pts is not None else packet.dts
+        if begun and time is not None:
+            times.append(time)
+            last = packet.duration or last
+    frames -= head.lost
+    context = stream.codec_context
+    nominal = (context.framerate, stream.average_rate, stream.guessed_rate)
+    timed = len(times) - head.lost == frames and stream.time_base is not None and frames > 0
+    found = cadence(times, stream.time_base, nominal, last) if timed and stream.time_base else fixed(frames, nominal)
+    if frames < 1:
+        raise UnreadableSource("no frame of the video can be decoded")
+    return _Body(frames, found, stream_bytes, dropped)
+
+
+def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream:
+    frame, context = head.frame, stream.codec_context
+    bits, chroma = describe_video.shape(frame.format.name)
+    seconds = body.cadence.duration_ms / 1000
+    return VideoStream(
+        codec=_codec(stream),
+        profile=head.coded.profile or context.profile,
+        level_idc=head.coded.level_idc if head.coded.level_idc is not None else _positive(context.level),
+        width=frame.width,
+        height=frame.height,
+        pixel_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
+        rotation=angle,
+        pixel_format=frame.format.name,
+        bit_depth=bits,
+        chroma=chroma,
+        full_range=describe_video.full_range(frame),
+        matrix=describe_video.MATRICES.get(frame.colorspace),
+        primaries=describe_video.PRIMARIES.get(frame.color_primaries),
+        transfer=describe_video.TRANSFERS.get(frame.color_trc),
+        scan=head.scan,
+        frame_rate=body.cadence.rate,
+        constant_rate=body.cadence.constant,
+        frame_count=body.frames,
+        duration_ms=body.cadence.duration_ms,
+        bit_rate=round(8 * body.stream_bytes / seconds) if seconds else None,
+        frame_packed=head.coded.frame_packed,
+    )
+
+
+def _positive(level: int | None) -> int | None:
+    return level if level is not None and level > 0 else None  # FFmpeg's "unknown" is -99
+
+
+def _body_notes(head: _Head, body: _Body) -> Iterator[str]:
+    if body.dropped:
+        yield f"edit list drops {body.dropped} frames"
+    if head.lost:
+        yield f"{head.lost} frames at the start cannot be shown: the key frame before them is missing"
+    if not body.cadence.constant:
+        yield "variable frame rate"

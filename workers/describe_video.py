@@ -1,0 +1,95 @@
+"""The values of a video or audio stream from what FFmpeg's libraries say of its first frame."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, cast
+
+from common.media import AudioStream, Scan
+from workers.ffmpeg.colour import Model, samples
+
+if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
+    from av.sidedata.sidedata import SideDataContainer
+    from av.video.frame import VideoFrame
+
+_DISPLAY_MATRIX = "DISPLAYMATRIX"
+_CHROMA = {(2, 2): "4:2:0", (2, 1): "4:2:2", (1, 1): "4:4:4", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
+_TOP_FIRST_ORDERS = frozenset({2, 5})  # AV_FIELD_TT, AV_FIELD_BT: the top field is shown first
+_BOTTOM_FIRST_ORDERS = frozenset({3, 4})  # AV_FIELD_BB, AV_FIELD_TB
+_FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
+
+MATRICES = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+}
+PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"}
+PRIMARIES |= {10: "smpte428", 11: "smpte431", 12: "smpte432"}
+TRANSFERS = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 11: "iec61966-2-4"}
+TRANSFERS |= {13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67"}
+"""ITU-T H.273 Tables 2 to 4 in FFmpeg's names; 2 and what is missing: untagged."""
+
+
+def shape(pixel_format: str) -> tuple[int, str]:
+    """(bits per sample, chroma format) of FFmpeg's pixel format.
+
+    Raises:
+        UnsupportedSource: a format without plain samples.
+    """
+    what = samples(pixel_format)
+    return what.bits, "4:0:0" if what.model is Model.GREY else _CHROMA.get(what.chroma, "4:2:0")
+
+
+def full_range(frame: VideoFrame) -> bool | None:
+    """Range of the samples as tagged; the yuvj formats are full by definition."""
+    if frame.format.name.startswith("yuvj") or frame.color_range == _FULL:
+        return True
+    return False if frame.color_range == _LIMITED else None
+
+
+def field_order(order: int, top_first: bool | None, interlaced: bool) -> tuple[Scan, tuple[str, ...]]:
+    """(scan, notes): ``interlaced`` tells whether any frame was; ``top_first`` from the pictures goes before ``order``.
+
+    ``order`` is FFmpeg's AVFieldOrder, from the container or the decoder.
+    """
+    if not interlaced:
+        return Scan.PROGRESSIVE, ()
+    if top_first is None and order in _TOP_FIRST_ORDERS | _BOTTOM_FIRST_ORDERS:
+        top_first = order in _TOP_FIRST_ORDERS
+    notes = () if top_first is not None else ("field order unknown: top first assumed",)
+    return Scan.BOTTOM_FIELD_FIRST if top_first is False else Scan.TOP_FIELD_FIRST, notes
+
+
+def rotation(frame: VideoFrame) -> tuple[int, tuple[str, ...]]:
+    """(clockwise degrees, notes) of the display matrix (ISO/IEC 14496-12 8.3.2). Mirroring and odd angles are noted only."""
+    angle = -frame.rotation % 360  # FFmpeg counts counterclockwise
+    notes = []
+    if _mirrored(frame):
+        notes.append("the display matrix mirrors the picture")
+    if angle % 90:
+        notes.append(f"turned by {angle} degrees, which is no right angle")
+    return angle if angle % 90 == 0 else 0, tuple(notes)
+
+
+def _mirrored(frame: VideoFrame) -> bool:
+    matrix = cast("SideDataContainer", frame.side_data).get("DISPLAYMATRIX")  # PyAV's stubs give its items' type
+    if matrix is None:
+        return False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return bool(a * d < b * c)
+
+
+def audio(context: AudioCodecContext) -> AudioStream:
+    """One audio stream; 0 Hz and 0 channels where FFmpeg has no decoder for it."""
+    return AudioStream(
+        codec=context.codec.canonical_name if context.codec else "unknown",
+        sample_rate=context.sample_rate or 0,
+        channels=context.layout.nb_channels if context.layout else 0,
+        bit_rate=context.bit_rate or None,
+    )

@@ -1,0 +1,288 @@
+"""Encode and measure in one FFmpeg run, or give a bitstream a new container; nothing unproven gets its final name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import CinefarmError, InternalFault, ProgramFailed, ProgramMissing, UnreadableSource
+from common.media import Description, Scan
+from common.orders import Path as Way
+from common.orders import Plan
+from common.process import Finished, Limits, call, run
+from common.recipes import Audio
+from common.settings import Settings
+from workers.ffmpeg import command, x264
+from workers.ffmpeg.conversion import Picture, conversion
+from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
+
+if TYPE_CHECKING:
+    from workers.sources import MediaInput
+
+Report = Callable[[Progress], None]
+Asked = Callable[[], bool]
+
+_SLACK_BYTES = 64 << 20  # container, sound and score log beside the video
+_INSPECT_SECONDS = 600.0  # reading a finished file once, on a slow disk
+_SOURCE_AT_FAULT = (  # how FFmpeg says it: AVERROR_INVALIDDATA, a playlist in disguise, -max_error_rate
+    "Invalid data found when processing input",
+    "Format not on whitelist",
+    "Decode error rate",
+)
+_X264_MARK = b"x264 - core "
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a finished file holds."""
+
+    frame_count: int
+    codec: str
+    width: int
+    height: int
+    encoder_version: str = ""
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A bitstream in a new container."""
+
+    path: Path
+    size_bytes: int
+    frame_count: int
+    seconds: float
+    argv: tuple[str, ...]  # without paths
+
+
+@dataclass(frozen=True)
+class Encoded(Wrapped):
+    """An encoded and measured file."""
+
+    scores: Scores
+    encoder_version: str
+    complaints: str  # what the source's decoder said against it; empty for a clean source
+
+
+def encode(
+    media: MediaInput,
+    description: Description,
+    plan: Plan,
+    output: Path,
+    scratch: Path,
+    *,
+    settings: Settings,
+    progress: Report | None = None,
+    cancelled: Asked | None = None,
+) -> Encoded:
+    """Encode by ``plan.recipe`` and measure each frame against what the encoder was given.
+
+    Raises:
+        NoLegalPath: picture and rate do not fit the recipe's level.
+        UnreadableSource: fewer or more frames came out of the decoder than were counted before.
+        InternalFault: output or measurement is not complete.
+        ResourceLimit, LeaseLost, ProgramFailed: see common.process.run.
+    """
+    recipe = plan.recipe
+    if recipe is None:
+        raise InternalFault("an encode was planned without a recipe")
+    video, frames = description.video, media.frame_count
+    sound = plan.audio is Audio.KEEP and bool(description.audio)
+    shape = conversion(picture_of(media, description), keep_start=sound)
+    x264.check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
+    aside, log = scratch / "encoded.mp4", scratch / "scores.csv"
+    argv = command.encode_command(
+        ffmpeg_program(), media, description, shape, recipe, plan.audio, output=aside, log=log.name, threads=cores()
+    )
+    duration = frames / media.frame_rate
+    limits = Limits(
+        seconds=max(settings.transcode_minimum_seconds, float(duration) / settings.transcode_speed_floor),
+        memory_bytes=settings.child_memory_bytes,
+        output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + frames * 400 + _SLACK_BYTES,
+    )
+    reader = ProgressReader(progress)
+    with _temporary(aside, log):
+        finished = _run(argv, media, limits, reader, cancelled, scratch)
+        encoded = reader.last.frame if reader.last else 0
+        if encoded != frames:
+            raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {encoded}")
+        scores = parse_scores(log, frames)
+        written = _proven(aside, frames, (shape.width, shape.height), settings, decode=False)
+        aside.replace(output)
+    return Encoded(
+        path=output,
+        size_bytes=output.stat().st_size,
+        frame_count=written.frame_count,
+        seconds=finished.seconds,
+        argv=public(argv, media.args[-1], str(aside)),
+        scores=scores,
+        encoder_version=written.encoder_version,
+        complaints=finished.stderr_tail,
+    )
+
+
+def rewrap(
+    media: MediaInput,
+    description: Description,
+    plan: Plan,
+    output: Path,
+    scratch: Path,
+    *,
+    settings: Settings,
+    progress: Report | None = None,
+    cancelled: Asked | None = None,
+) -> Wrapped:
+    """Put the same video bitstream into a new container, by ``plan.path``: sound copied or dropped, or made legal.
+
+    Raises: like encode.
+    """
+    video, aside = description.video, scratch / "rewrapped"
+    if plan.path is Way.REAUDIO:
+        argv = command.reaudio_command(ffmpeg_program(), media, description, output=aside)
+    else:
+        argv = command.remux_command(ffmpeg_program(), media, description, plan.audio, output=aside)
+    limits = Limits(
+        seconds=max(settings.transcode_minimum_seconds, video.duration_ms / 1000),
+        memory_bytes=settings.child_memory_bytes,
+        output_bytes=description.size_bytes * 5 // 4 + _SLACK_BYTES,  # transport packets of small frames are stuffed
+    )
+    # a field of an interlaced picture can be a sample of its own: only a decoder counts frames then
+    decode = video.scan is not Scan.PROGRESSIVE
+    with _temporary(aside):
+        finished = _run(argv, media, limits, ProgressReader(progress), cancelled, scratch)
+        written = _proven(aside, video.frame_count, (video.width, video.height), settings, decode=decode)
+        aside.replace(output)
+    return Wrapped(
+        output, output.stat().st_size, written.frame_count, finished.seconds, public(argv, media.args[-1], str(aside))
+    )
+
+
+@contextmanager
+def _temporary(*paths: Path) -> Iterator[None]:
+    """Leave none of these files behind, whatever happens."""
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _run(
+    argv: list[str],
+    media: MediaInput,
+    limits: Limits,
+    reader: ProgressReader,
+    cancelled: Asked | None,
+    scratch: Path,
+) -> Finished:
+    try:
+        return run(
+            argv, name="ffmpeg", limits=limits, feed=media.feed, on_line=reader.line, cancelled=cancelled, cwd=scratch
+        )
+    except ProgramFailed as error:
+        if any(words in error.stderr_tail for words in _SOURCE_AT_FAULT):
+            raise UnreadableSource("the source is no video that can be decoded") from error
+        raise
+
+
+def _proven(path: Path, frames: int, size: tuple[int, int], settings: Settings, *, decode: bool) -> Written:
+    """Count what a finished file holds; in a child, since a rewrapped bitstream is as hostile as its source."""
+    limits = Limits(_INSPECT_SECONDS, settings.child_memory_bytes)
+    try:
+        written = call(inspect, path, decode, limits=limits, what="reading the output back")
+    except CinefarmError as error:
+        raise InternalFault(f"the output cannot be read back: {error}") from error
+    if written.frame_count != frames or (written.width, written.height) != size:
+        raise InternalFault(
+            f"the output holds {written.frame_count} frames of {written.width}×{written.height}, "
+            f"not {frames} of {size[0]}×{size[1]}"
+        )
+    return written
+
+
+def inspect(path: Path, decode: bool = False) -> Written:
+    """Count the video frames of a file: its packets, or with ``decode`` its pictures. Bytes are streamed.
+
+    Raises:
+        UnreadableSource: it does not open, holds no video, or breaks off.
+    """
+    import av
+
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            count, version = 0, ""
+            for packet in container.demux(stream):
+                if packet.size and not count:
+                    version = _x264_version(bytes(packet))
+                count += len(packet.decode()) if decode else int(packet.size > 0)
+            return Written(count, context.name, context.width, context.height, version)
+    except (av.FFmpegError, IndexError) as error:
+        raise UnreadableSource(f"video cannot be read: {type(error).__name__}") from error
+
+
+def _x264_version(first: bytes) -> str:
+    """x264 signs its first picture with an SEI message: 'x264 - core 165 …'."""
+    at = first.find(_X264_MARK)
+    if at < 0:
+        return ""
+    words = first[at : at + 64].decode("ascii", "replace").split()
+    return " ".join(("x264", *words[2:4]))
+
+
+def picture_of(media: MediaInput, description: Description) -> Picture:
+    """The pictures FFmpeg gets to see: the described stream's timing and turn, the fed samples' form."""
+    from dataclasses import replace
+
+    return replace(
+        Picture.of(description.video),
+        width=media.width,
+        height=media.height,
+        frame_rate=media.frame_rate,
+        pixel_format=media.pixel_format,
+        full_range=media.full_range,
+        matrix=media.matrix,
+    )
+
+
+def public(argv: list[str], *places: str) -> tuple[str, ...]:
+    """A command line for the evidence; ``places`` of this worker, perhaps a source's own name, are left out."""
+    return tuple("<file>" if word in places else word for word in ("ffmpeg", *argv[1:]))
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
+def ffmpeg_program() -> str:
+    """The FFmpeg of the imageio-ffmpeg wheel.
+
+    Raises:
+        ProgramMissing: the wheel has none for this machine.
+    """
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise ProgramMissing("no FFmpeg is installed for this machine") from error
+
+
+@cache
+def tool_versions() -> dict[str, str]:
+    """Names and versions of the tools whose change can change a result; part of every cache key and evidence."""
+    import av
+    import numpy
+
+    from common import __version__
+
+    lines: list[str] = []
+    run([ffmpeg_program(), "-version"], name="ffmpeg", limits=Limits(seconds=60), on_line=lines.append)
+    return {"cinefarm": __version__, "ffmpeg": lines[0].split()[2], "pyav": av.__version__, "numpy": numpy.__version__}

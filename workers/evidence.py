@@ -1,0 +1,50 @@
+"""The evidence of one attempt: what was read, what was decided and why, what came out, how it was judged."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from common.orders import TranscodeDone, TranscodeOrder
+from workers.ffmpeg.parse import Scores
+from workers.quality import worst_frames
+
+WORST_FRAMES = 5
+
+
+def evidence(
+    order: TranscodeOrder,
+    done: TranscodeDone,
+    *,
+    scores: Scores | None,
+    tools: dict[str, str],
+    argv: tuple[str, ...],
+    complaints: str,
+) -> bytes:
+    """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
+
+    Fields: source, plan (with reason, recipe and gate), output, verdict, scores (pooled; common.recipes.Threshold names
+    the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages.
+    """
+    value: dict[str, Any] = {
+        "version": 1,
+        "source": {"digest_sha256": order.description.digest, "description": order.description.model_dump(mode="json")},
+        "plan": order.plan.model_dump(mode="json"),
+        "output": {
+            "digest_sha256": done.instance_digest,
+            "size_bytes": done.instance_bytes,
+            "video_bytes": done.video_bytes,
+            "frames": done.output_frames,
+            "sop_instance_uid": order.sop_instance_uid,
+            "sop_class_uid": order.plan.sop_class_uid,
+            "transfer_syntax_uid": order.plan.transfer_syntax_uid,
+        },
+        "verdict": done.verdict.model_dump(mode="json"),
+        "scores": {metric: pooled.model_dump(mode="json") for metric, pooled in done.scores.items()},
+        "worst_frames": worst_frames(scores, WORST_FRAMES) if scores else {},
+        "findings": [finding.model_dump(mode="json") for finding in done.findings],
+        "tools": tools,
+        "command": list(argv),
+        "decoder_messages": complaints,
+    }
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()

@@ -1,0 +1,26 @@
+"""Sound beside H.264 and HEVC in MP4 (PS3.5 8.2.7 to 8.2.11): what may stay, and how the rest is made legal."""
+
+from __future__ import annotations
+
+from common.media import AudioStream
+from common.recipes import Audio
+
+_MPEG_RATES = (32_000, 44_100, 48_000)
+MADE_LEGAL = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp", "c:a": "aac", "b:a": "192k"}
+"""FFmpeg output options: AAC-LC, 48 kHz, stereo. A filter rather than -ar and -ac: our command lines convert nothing unasked."""
+
+
+def is_legal(audio: AudioStream) -> bool:
+    """AAC at 48 kHz, stereo or 5.1, at most 640 kbit/s; MP2 and MP3 at the MPEG-1 rates, mono or stereo."""
+    if audio.codec == "aac":
+        return audio.sample_rate == 48_000 and audio.channels in (2, 6) and (audio.bit_rate or 0) <= 640_000
+    return audio.codec in ("mp2", "mp3") and audio.sample_rate in _MPEG_RATES and audio.channels in (1, 2)
+
+
+def options(policy: Audio, streams: tuple[AudioStream, ...]) -> dict[str, str]:
+    """FFmpeg output options for the first audio stream: none, copied, or AAC-LC at 48 kHz."""
+    if policy is Audio.STRIP or not streams:
+        return {}
+    if is_legal(streams[0]):
+        return {"c:a": "copy"}
+    return dict(MADE_LEGAL)

@@ -1,0 +1,187 @@
+"""Whole FFmpeg command lines. Pure: values in, argument list out; nothing is started here.
+
+One process encodes and measures: the first graph converts the source once and splits it into what the encoder gets
+and the reference; a loopback decoder feeds the encoder's own output into the second graph beside it (FFmpeg ≥ 7.1).
+Both legs are numbered 0, 1, 2 …, so no clock can put different frames side by side; and every queue between them is
+FFmpeg's own and bounded, so a slow measurement slows the encoder instead of filling memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import ffmpeg
+
+from common.errors import UnsupportedSource
+from common.media import Description, Scan
+from common.recipes import Audio, Recipe
+from workers.ffmpeg import audio, x264
+from workers.ffmpeg.conversion import Conversion, Filter
+
+EncoderOptions = Callable[[Recipe, Conversion, Fraction, Scan], dict[str, str]]
+Leg = tuple[str, tuple[Filter, ...]]  # where frames come from, and their filters
+ENCODERS: dict[str, EncoderOptions] = {"libx264": x264.options}
+"""One file per encoder; x265, mpeg2video and nvenc find their place here."""
+
+_QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
+_STRICT = ("-noauto_conversion_filters",)  # a conversion that no rule asked for is an error
+_LOCAL = "file,pipe"  # protocols: no network, whatever a source asks for
+# demuxers of one file's own bytes: no playlist (hls, dash, concat …) may make FFmpeg open a second file
+_DEMUXERS = (
+    "mov,matroska,mpegts,mpeg,mpegvideo,avi,asf,flv,ogg,mxf,gxf,dv,gif,apng,wtv,rm,nut,ivf,h264,hevc,m4v,"
+    "mjpeg,rawvideo,yuv4mpegpipe,image2pipe,jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,j2k_pipe,jpegls_pipe"
+)
+_GUARDED = {"protocol_whitelist": _LOCAL, "format_whitelist": _DEMUXERS}
+_FEATURES = "name=psnr|name=float_ssim"  # beside VMAF itself; one value per frame each (libvmaf's names)
+_NUMBERED = (Filter("settb", (("expr", "1/1000"),)), Filter("setpts", (("expr", "N"),)))
+
+
+class Source(Protocol):
+    """The part of a media input that the command line needs: FFmpeg input options that end in ``-i URL``."""
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """Options first, then ``-i`` and where the bytes come from."""
+        ...
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second."""
+        ...
+
+
+def encode_command(
+    program: str,
+    source: Source,
+    description: Description,
+    conversion: Conversion,
+    recipe: Recipe,
+    policy: Audio,
+    *,
+    output: Path,
+    log: str,
+    threads: int,
+) -> list[str]:
+    """Encode ``source`` into an MP4; libvmaf's per-frame CSV goes to ``log``, a plain name in the working directory.
+
+    Raises:
+        UnsupportedSource: no command is written for this encoder.
+    """
+    if recipe.encoder not in ENCODERS:
+        raise UnsupportedSource(f"no command line is known for encoder {recipe.encoder}")
+    inlet = _input(source, noautorotate=None, display_rotation="0")  # the chain turns it: no player shall again
+    video = inlet["V:0"]
+    for step in conversion.filters:
+        video = video.filter(step.name, **dict(step.options))
+    sound = audio.options(policy, description.audio)
+    streams = [video, inlet["a:0"]] if sound else [video]
+    options = ENCODERS[recipe.encoder](recipe, conversion, source.frame_rate, description.video.scan)
+    leg = ffmpeg.output(*streams, str(output), **_mp4(), **options, **sound, fps_mode="passthrough")
+    return _with_measurement(_compile(program, leg), log, threads)
+
+
+def measure_command(
+    program: str,
+    files: tuple[Path, Path],
+    chains: tuple[tuple[Filter, ...], tuple[Filter, ...]],
+    *,
+    log: str,
+    threads: int,
+) -> list[str]:
+    """Compare two plain files, reference first, frame n with frame n, each behind its own filters."""
+    inputs: list[str] = []
+    for path in files:
+        guards = [word for name, value in _GUARDED.items() for word in (f"-{name}", value)]
+        inputs += ["-noautorotate", *guards, "-i", str(path)]
+    graph = _comparison(("[1:V:0]", (*chains[1], *_NUMBERED)), ("[0:V:0]", (*chains[0], *_NUMBERED)), log, threads)
+    return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
+
+
+def remux_command(program: str, source: Source, description: Description, policy: Audio, *, output: Path) -> list[str]:
+    """The same video bitstream in a new container; nothing is decoded. Sound is copied or dropped."""
+    return _copy(program, source, description, {"c:a": "copy"} if policy is Audio.KEEP else {}, output)
+
+
+def reaudio_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
+    """The same video bitstream; the sound made anew, legal."""
+    return _copy(program, source, description, audio.MADE_LEGAL, output)
+
+
+_TAGS = {"h264": "avc1", "hevc": "hvc1"}
+_NOWHERE = ("-fps_mode", "passthrough", "-f", "null", "-")
+
+
+def _copy(program: str, source: Source, description: Description, sound: dict[str, str], output: Path) -> list[str]:
+    inlet = _input(source)
+    streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
+    codec = description.video.codec
+    # the MPEG-2 syntaxes leave the container open (PS3.5 8.2.5): a transport stream needs no index and no seeking
+    container = _mp4() | {"tag:v": _TAGS[codec]} if codec in _TAGS else _plain("mpegts")
+    leg = ffmpeg.output(*streams, str(output), **container, **{"c:v": "copy"}, **(sound if len(streams) > 1 else {}))
+    return _compile(program, leg)
+
+
+def _input(source: Source, **options: str | None) -> Any:
+    """An ffmpeg-python input from an argument list that ends in ``-i URL``."""
+    *words, flag, url = source.args
+    if flag != "-i":
+        raise ValueError("input arguments end in -i URL")
+    given: dict[str, str | None] = {**_GUARDED, **options}
+    for word in words:
+        if word.startswith("-") and not word.lstrip("-").isdigit():
+            name = word[1:]
+            given[name] = None
+        else:
+            given[name] = word
+    return ffmpeg.input(url, **given)
+
+
+def _plain(container: str) -> dict[str, Any]:
+    """No metadata of any kind: a container's tags may name the patient. ``bitexact``: no date, no program name."""
+    return {"f": container, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
+
+
+def _mp4() -> dict[str, Any]:
+    """MP4 with its index first, as viewers that play while they load need it."""
+    return _plain("mp4") | {"movflags": "+faststart"}
+
+
+def _compile(program: str, leg: Any) -> list[str]:
+    arguments: list[str] = ffmpeg.get_args(leg.overwrite_output())
+    return [program, *_QUIET, *_STRICT, "-progress", "pipe:1", "-nostats", *arguments]
+
+
+def _with_measurement(argv: list[str], log: str, threads: int) -> list[str]:
+    """Splice the loopback leg, which ffmpeg-python cannot express, onto an encode of one filtered stream."""
+    at = argv.index("-filter_complex") + 1
+    graph, last = argv[at], argv[at + 2]  # … -filter_complex GRAPH -map [last] …
+    whole = f"{graph};{last}split=2[encoded][reference]"
+    judged = _comparison(("[dec:0]", _NUMBERED), ("[reference]", _NUMBERED), log, threads)
+    return [
+        *[*argv[:at], whole, "-map", "[encoded]", *argv[at + 3 :]],
+        *["-dec", "0:0", "-filter_complex", judged, "-map", "[scored]", *_NOWHERE],
+    ]
+
+
+def _comparison(distorted: Leg, reference: Leg, log: str, threads: int) -> str:
+    """A graph that scores one leg against the other into ``[scored]``."""
+    legs = (
+        f"{inlet}{','.join(map(_text, chain))}{outlet}"
+        for (inlet, chain), outlet in ((distorted, "[dist]"), (reference, "[ref]"))
+    )
+    judge = Filter("libvmaf", tuple(_libvmaf(log, threads).items()))
+    return f"{';'.join(legs)};[dist][ref]{_text(judge)}[scored]"
+
+
+def _text(step: Filter) -> str:
+    """A filter as FFmpeg reads it in a graph; its values hold nothing that graphs quote but those of libvmaf."""
+    options = ":".join(f"{name}='{value}'" for name, value in step.options)
+    return f"{step.name}={options}"
+
+
+def _libvmaf(log: str, threads: int) -> dict[str, str]:
+    """The CSV log is a tenth of the JSON's size and holds the same six decimals."""
+    return {"n_threads": str(threads), "feature": _FEATURES, "log_fmt": "csv", "log_path": log}

@@ -1,0 +1,183 @@
+"""From the source's pictures to pictures a legal stream can hold, as a list of filters. Pure; nothing is cropped.
+
+Order and rule of each filter:
+settb, setpts   constant rate: frame n stands at exactly n; variable rate: the source's own times; both from zero,
+                or beside kept sound from where the video starts
+scale           the colour rules (colour.py) and non-square pixels baked in; always enlarges, so no sample is lost;
+                chroma comes from where the source has it and goes where an untagged H.264 stream has it
+transpose, flip the rotation that players were asked to do, done
+pad, fillborders odd sizes grow to even ones (4 lines for interlaced) by repeating the last row and column; in 4:4:4,
+                since FFmpeg's pad would round an odd 4:2:0 picture down and paint its last row and column black
+setparams       every tag written, so that encoder and measurement see one and the same picture
+Interlaced stays interlaced: deinterlacing changes the content, H.264 High up to level 4.1 carries fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from common.errors import UnsupportedSource
+from common.media import Scan, VideoStream
+from workers.ffmpeg.colour import Colour, Tags, colour
+
+VARIABLE_RATE_CLOCK = Fraction(1, 90_000)
+"""The 90 kHz clock of ISO/IEC 13818-1."""
+
+# swscale: exact rounding, chroma at full resolution inside, the same bits on every CPU, and no dither pattern added
+_SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+_TURNS: dict[int, tuple[tuple[str, str], ...]] = {
+    0: (),
+    90: (("transpose", "clock"),),
+    180: (("hflip", ""), ("vflip", "")),
+    270: (("transpose", "cclock"),),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One filter with its options, in order."""
+
+    name: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What enters the chain."""
+
+    width: int
+    height: int
+    pixel_format: str
+    frame_rate: Fraction
+    full_range: bool | None = None
+    matrix: str | None = None
+    primaries: str | None = None
+    transfer: str | None = None
+    pixel_aspect: Fraction = Fraction(1)
+    rotation: int = 0  # clockwise degrees
+    scan: Scan = Scan.PROGRESSIVE
+    constant_rate: bool = True
+    chroma_centred: bool = False  # chroma lies between luma samples both ways (JFIF), not beside the left one
+
+    @classmethod
+    def of(cls, video: VideoStream) -> Picture:
+        """A described stream, as FFmpeg decodes it."""
+        names = cls.__dataclass_fields__.keys() - {"chroma_centred"}
+        return cls(**{name: getattr(video, name) for name in names}, chroma_centred=video.codec == "mjpeg")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The chain and what comes out of it."""
+
+    filters: tuple[Filter, ...]
+    width: int
+    height: int
+    tags: Tags
+    time_base: Fraction
+
+
+def conversion(picture: Picture, *, keep_start: bool = False) -> Conversion:
+    """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it.
+
+    Raises:
+        UnsupportedSource: colour that cannot be carried, or interlaced video that players are asked to turn.
+    """
+    if picture.scan is not Scan.PROGRESSIVE and picture.rotation:
+        raise UnsupportedSource("interlaced video cannot be turned: its fields would become columns or change places")
+    rule = colour(
+        picture.pixel_format,
+        picture.full_range,
+        picture.matrix,
+        picture.primaries,
+        picture.transfer,
+        (picture.width, picture.height),
+        picture.frame_rate,
+    )
+    square = square_size(picture.width, picture.height, picture.pixel_aspect)
+    turned = square if picture.rotation in (0, 180) else (square[1], square[0])
+    padded = padded_size(*turned, picture.scan)
+    time_base = 1 / picture.frame_rate if picture.constant_rate else VARIABLE_RATE_CLOCK
+    filters = (
+        *_timing(picture, time_base, keep_start),
+        *_scale(picture, rule, square, "yuv420p" if turned == padded else "yuv444p"),
+        *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
+        *_pad(picture.scan, rule.tags, turned, padded),
+        *_tags(picture.scan, rule.tags),
+    )
+    return Conversion(filters, *padded, rule.tags, time_base)
+
+
+def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Size with square pixels: a pixel's short side is stretched, never its long side shrunk; the new side is even."""
+    if aspect == 1:
+        return width, height
+    if aspect > 1:
+        return 2 * round(width * aspect / 2), height
+    return width, 2 * round(height / aspect / 2)
+
+
+def padded_size(width: int, height: int, scan: Scan) -> tuple[int, int]:
+    """4:2:0 needs even sizes (H.264 6.2), and fields that are even themselves."""
+    rows = 2 if scan is Scan.PROGRESSIVE else 4
+    return 2 * ceil(width / 2), rows * ceil(height / rows)
+
+
+def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Filter, ...]:
+    from_zero = "N" if picture.constant_rate else "PTS-STARTPTS"
+    expression = f"{from_zero}+STARTPTS" if keep_start else from_zero
+    return Filter("settb", (("expr", str(time_base)),)), Filter("setpts", (("expr", expression),))
+
+
+def _scale(picture: Picture, rule: Colour, size: tuple[int, int], form: str) -> tuple[Filter, ...]:
+    if not rule.convert and size == (picture.width, picture.height) and form == picture.pixel_format:
+        return ()
+    source = {
+        "in_color_matrix": rule.in_matrix,
+        "in_range": "full" if rule.in_full_range else "limited",
+        "in_chroma_loc": "center" if picture.chroma_centred else "left",  # swscale takes what is not said for centred
+    }
+    return _swscale(picture.scan, size, source, rule.tags, form)
+
+
+def _pad(scan: Scan, tags: Tags, size: tuple[int, int], padded: tuple[int, int]) -> tuple[Filter, ...]:
+    if size == padded:
+        return ()
+    right, bottom = padded[0] - size[0], padded[1] - size[1]
+    return (
+        Filter("pad", (("w", str(padded[0])), ("h", str(padded[1])), ("x", "0"), ("y", "0"))),
+        Filter("fillborders", (("right", str(right)), ("bottom", str(bottom)), ("mode", "smear"))),
+        *_swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, "yuv420p"),
+    )
+
+
+def _swscale(scan: Scan, size: tuple[int, int], source: dict[str, str], tags: Tags, form: str) -> tuple[Filter, Filter]:
+    """One pass of swscale to limited range, with everything said: what is left out is guessed."""
+    options = {
+        "w": str(size[0]),
+        "h": str(size[1]),
+        **source,
+        "out_color_matrix": tags.matrix,
+        "out_range": "limited",
+        "out_chroma_loc": "left",  # H.264 E.2.1: type 0, what an untagged stream means
+        "flags": _SCALE_FLAGS,
+        "sws_dither": "none",
+    }
+    if scan is not Scan.PROGRESSIVE:
+        options["interl"] = "1"
+    return Filter("scale", tuple(options.items())), Filter("format", (("pix_fmts", form),))
+
+
+def _tags(scan: Scan, tags: Tags) -> tuple[Filter, ...]:
+    field = {Scan.PROGRESSIVE: "prog", Scan.TOP_FIELD_FIRST: "tff", Scan.BOTTOM_FIELD_FIRST: "bff"}[scan]
+    options = (
+        ("field_mode", field),
+        ("range", "limited"),
+        ("color_primaries", tags.primaries),
+        ("color_trc", tags.transfer),
+        ("colorspace", tags.matrix),
+        ("chroma_location", "left"),
+    )
+    return Filter("setparams", options), Filter("setsar", (("sar", "1"),))

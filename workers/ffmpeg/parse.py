@@ -1,0 +1,111 @@
+"""FFmpeg's text becomes a type at once: progress blocks and libvmaf's per-frame log."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InternalFault
+
+Scores = dict[str, NDArray[np.float32]]
+"""Metric name → one value per frame, in display order. Names as in common.recipes.Threshold."""
+
+COLUMNS = {"psnr_y": "psnr_y", "psnr_cb": "psnr_cb", "psnr_cr": "psnr_cr", "float_ssim": "ssim", "vmaf": "vmaf"}
+"""libvmaf's column → our metric."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of a running FFmpeg."""
+
+    frame: int  # frames encoded
+    fps: float  # frames per second of wall time
+    out_time_ms: int  # media time written, ms
+    speed: float  # media time over wall time
+    size_bytes: int  # written so far
+
+
+class ProgressReader:
+    """Collects ``key=value`` lines of ``-progress`` and hands on one Progress per block."""
+
+    def __init__(self, report: Callable[[Progress], None] | None = None) -> None:
+        self.last: Progress | None = None
+        self._report = report
+        self._block: dict[str, str] = {}
+
+    def line(self, text: str) -> None:
+        """Take one line; ``progress=`` ends a block."""
+        key, _, value = text.strip().partition("=")
+        self._block[key] = value.strip()
+        if key != "progress":
+            return
+        block, self._block = self._block, {}
+        self.last = Progress(
+            frame=int(_number(block.get("frame"))),
+            fps=_number(block.get("fps")),
+            out_time_ms=int(_number(block.get("out_time_us")) // 1000),
+            speed=_number(block.get("speed")),
+            size_bytes=int(_number(block.get("total_size"))),
+        )
+        if self._report is not None:
+            self._report(self.last)
+
+
+def _number(text: str | None) -> float:
+    """FFmpeg writes N/A for what it does not know yet, and 'x' after a speed."""
+    try:
+        number = float((text or "0").rstrip("x"))
+    except ValueError:
+        return 0.0
+    return number if 0.0 <= number < inf else 0.0
+
+
+def parse_scores(path: Path, frame_count: int) -> Scores:
+    """Read libvmaf's CSV log; rows are streamed, four bytes per value are kept.
+
+    Raises:
+        InternalFault: a metric, a frame or a value is missing; that is never an empty result.
+    """
+    try:
+        with path.open(newline="", encoding="ascii") as text:
+            scores = _columns(csv.reader(text))
+    except OSError as error:
+        raise InternalFault("the measurement wrote no log") from error
+    except (ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise InternalFault("the log of the measurement cannot be read") from error
+    measured = len(scores["vmaf"])
+    if measured != frame_count:
+        raise InternalFault(f"{measured} frames were measured and {frame_count} were expected")
+    for metric, values in scores.items():
+        if not np.isfinite(values).all():
+            raise InternalFault(f"{metric} of frame {int(np.isfinite(values).argmin())} is no number")
+    return scores
+
+
+def _columns(rows: Iterable[list[str]]) -> Scores:
+    """Pick our columns out of the rows; the first row names them, the first column numbers the frames from 0."""
+    rows = iter(rows)
+    header = next(rows)
+    missing = [name for name in ("Frame", *COLUMNS) if name not in header]
+    if missing:
+        raise InternalFault(f"the measurement lacks {', '.join(missing)}")
+    number = header.index("Frame")
+    places = [header.index(name) for name in COLUMNS]
+    values = [array("f") for _ in COLUMNS]
+    for expected, row in enumerate(rows):
+        if int(row[number]) != expected:
+            raise InternalFault(f"the measurement skipped frame {expected}")
+        for column, place in zip(values, places, strict=True):
+            column.append(float(row[place]))
+    return {
+        metric: cast("NDArray[np.float32]", np.frombuffer(column, dtype=np.float32))
+        for metric, column in zip(COLUMNS.values(), values, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""DICOM multi-frame images as one stream of frames that FFmpeg reads."""

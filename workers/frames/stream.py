@@ -1,0 +1,121 @@
+"""The frames of one DICOM file, one at a time: JPEG frames as they are where FFmpeg reads them rightly, else decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from common.dicom.pixel_stream import Fragment, Header, frame_fragments, native_extent, read_header
+from common.errors import InputError, TruncatedSource, UnreadableSource
+from workers.frames.decoders import decoder
+from workers.frames.jpeg import BASELINE, EXTENDED, ffmpeg_format, parse_head, whole
+from workers.frames.layout import NATIVE, Layout, read_layout
+from workers.frames.render import BT601, Form, decoded_form, renderer, shown_as_stored
+
+Extent = tuple[Fragment, ...]
+
+_LARGEST_GROWTH = 2  # no codec here doubles what it compresses
+_LARGEST_HEAD_BYTES = 1 << 20  # its own headers and profiles come on top
+
+
+def look(path: Path) -> tuple[Layout, Form]:
+    """Layout and form of a file's frames, decided by its header and its first frame's markers.
+
+    Raises:
+        UnreadableSource, TruncatedSource, UnsupportedSource: these frames cannot be had.
+    """
+    header = read_header(path)
+    layout = read_layout(header)
+    extents = _extents(header, layout)
+    decoder(layout)
+    if layout.syntax in (BASELINE, EXTENDED):
+        with path.open("rb") as file, _naming(0, layout):
+            form = _jpeg_form(header, layout, _frame_bytes(file, extents[0], layout))
+        if form is not None:
+            return layout, form
+    return layout, decoded_form(layout)
+
+
+def feed(path: Path, form: Form, out: BinaryIO) -> None:
+    """Write all frames in ``form`` to ``out``, holding one at a time.
+
+    Raises:
+        TruncatedSource, UnreadableSource: a frame is not whole or not like the others; the message names it, from 1.
+    """
+    header = read_header(path)
+    layout = read_layout(header)
+    make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
+    with path.open("rb") as file:
+        for number, extent in enumerate(_extents(header, layout)):
+            with _naming(number, layout):
+                frame = make(number, _frame_bytes(file, extent, layout))
+            out.write(frame)
+
+
+def _jpeg_form(header: Header, layout: Layout, first: bytes) -> Form | None:
+    """The form that FFmpeg's own JPEG decoder gives, or None where it would misread the colour."""
+    head = parse_head(first)
+    _check_like(layout, (head.width, head.height), len(head.component_ids))
+    pixel_format = ffmpeg_format(head, layout.photometric)
+    if pixel_format is None or (pixel_format == "gray" and not shown_as_stored(layout, header.dataset)):
+        return None
+    if pixel_format.startswith("yuv"):
+        return Form(pixel_format, full_range=True, matrix=BT601, passed_through=True)
+    return Form(pixel_format, passed_through=True)
+
+
+def _passing(layout: Layout, form: Form) -> Callable[[int, bytes], bytes | memoryview]:
+    def make(_number: int, data: bytes) -> memoryview:
+        head = parse_head(data)
+        _check_like(layout, (head.width, head.height), len(head.component_ids))
+        if ffmpeg_format(head, layout.photometric) != form.pixel_format:
+            raise UnreadableSource("its JPEG coding differs from the first frame's")
+        return whole(data)
+
+    return make
+
+
+def _decoding(header: Header, layout: Layout, form: Form) -> Callable[[int, bytes], bytes | memoryview]:
+    decode, render = decoder(layout), renderer(layout, header.dataset, form)
+    return lambda number, data: render(number, decode(data))
+
+
+def _extents(header: Header, layout: Layout) -> list[Extent]:
+    if layout.syntax in NATIVE:
+        start, _ = native_extent(header)
+        length = layout.native_bytes
+        return [(Fragment(start + number * length, length),) for number in range(layout.frames)]
+    if not header.fragments:
+        raise UnreadableSource("the pixel data should be encapsulated and holds no fragment")
+    return frame_fragments(header)
+
+
+def _frame_bytes(file: BinaryIO, extent: Extent, layout: Layout) -> bytes:
+    length = sum(fragment.length for fragment in extent)
+    if length > _LARGEST_GROWTH * layout.native_bytes + _LARGEST_HEAD_BYTES:
+        raise UnreadableSource(f"{length} bytes for {layout.size} pixels")
+    parts = []
+    for fragment in extent:
+        file.seek(fragment.offset)
+        parts.append(file.read(fragment.length))
+    if sum(map(len, parts)) < length:
+        raise TruncatedSource("the file ends inside it")
+    return b"".join(parts)
+
+
+def _check_like(layout: Layout, size: tuple[int, int], samples: int) -> None:
+    if size != (layout.columns, layout.rows) or samples != layout.samples:
+        raise UnreadableSource(
+            f"it is {size[0]}×{size[1]} with {samples} components, the header says {layout.size} with {layout.samples}"
+        )
+
+
+@contextmanager
+def _naming(number: int, layout: Layout) -> Iterator[None]:
+    """Errors inside tell which frame they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"frame {number + 1} of {layout.frames}: {error.message}", hint=error.hint) from error

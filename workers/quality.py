@@ -1,0 +1,79 @@
+"""From per-frame scores to a verdict. Pure, and it fails closed: what was not measured has not passed.
+
+PSNR is pooled over per-frame dB values (not over the MSE), as libvmaf reports them. libvmaf ends PSNR of 8-bit
+samples at 60 dB (6·bits + 12); other measurers give infinity for identical planes. Here a value above 100 dB counts as
+100, so that a mean stays a number; the difference to lossless is far above every threshold either way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InternalFault
+from common.orders import Pooled, Verdict
+from common.recipes import Gate, Threshold
+from workers.ffmpeg.parse import Scores
+
+PSNR_CAP = 100.0  # dB
+_LEAST = 1e-9  # stands for 0 in the harmonic mean, which a single 0 makes 0
+
+
+def pool(scores: Scores) -> dict[str, Pooled]:
+    """Pool every metric over all frames.
+
+    Raises:
+        InternalFault: a metric has no frames.
+    """
+    return {metric: _pool(metric, values) for metric, values in scores.items()}
+
+
+def _pool(metric: str, values: NDArray[np.float32]) -> Pooled:
+    if not len(values):
+        raise InternalFault(f"{metric} was measured on no frame")
+    exact = values.astype(np.float64)
+    if metric.startswith("psnr"):
+        exact = np.minimum(exact, PSNR_CAP)
+    p1, p5 = np.percentile(exact, (1, 5), method="linear")
+    return Pooled(
+        mean=float(exact.mean()),
+        harmonic_mean=float(len(exact) / np.sum(1.0 / np.maximum(exact, _LEAST))),
+        min=float(exact.min()),
+        p1=float(p1),
+        p5=float(p5),
+    )
+
+
+def judge(pooled: dict[str, Pooled], gate: Gate) -> Verdict:
+    """Hold the pooled figures against the gate; every miss is told. NaN, infinity and what is missing fail."""
+    misses = tuple(miss for threshold in gate.thresholds if (miss := _miss(pooled, threshold)))
+    return Verdict(passed=not misses, misses=misses)
+
+
+def _miss(pooled: dict[str, Pooled], threshold: Threshold) -> str | None:
+    name = f"{threshold.metric} {threshold.statistic}"
+    if threshold.metric not in pooled or threshold.statistic not in Pooled.model_fields:
+        return f"{name} was not measured (at least {threshold.minimum:g} is asked)"
+    value = float(getattr(pooled[threshold.metric], threshold.statistic))
+    if not np.isfinite(value):
+        return f"{name} is {value}, no measurement (at least {threshold.minimum:g} is asked)"
+    return None if value >= threshold.minimum else f"{name} {value:.4f} < {threshold.minimum:g}"
+
+
+def worst_frames(scores: Scores, count: int) -> dict[str, list[int]]:
+    """The ``count`` lowest frames of each metric (0 is the first), the worst first; ties in order of time."""
+    return {metric: [int(n) for n in np.argsort(values, kind="stable")[:count]] for metric, values in scores.items()}
+
+
+def save_scores(path: Path, scores: Scores) -> None:
+    """Write the per-frame scores as a compressed .npz: one float32 column per metric, named like it."""
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **scores)
+
+
+def load_scores(path: Path) -> Scores:
+    """Read what save_scores wrote."""
+    with np.load(path, allow_pickle=False) as columns:
+        return {name: columns[name].astype(np.float32) for name in columns.files}

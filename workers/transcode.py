@@ -1,0 +1,251 @@
+"""One transcode order, from source to checked instance: keep, rewrap or encode and measure; judge; package; evidence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import InternalFault, UnreadableSource
+from common.media import Description
+from common.orders import Finding, Pooled, TranscodeDone, TranscodeOrder, Verdict
+from common.orders import Path as Way
+from common.process import Limits, call
+from common.settings import Settings
+from common.store import ObjectStore, Stored
+from workers.attempt import Attempt
+from workers.encode import Encoded, encode, rewrap, tool_versions
+from workers.evidence import evidence
+from workers.ffmpeg.parse import Progress, Scores
+from workers.payload import CHUNK_BYTES, Payload, Taken, without_rewriting
+from workers.quality import judge, pool, save_scores
+
+COPY_FLOOR_BYTES_PER_SECOND = 5e6
+"""Slowest believable disk while an instance is written; the time limit of packaging follows from it."""
+
+PASSED = Verdict(passed=True)
+"""Of what was not decoded: the same bits need no score."""
+
+INSTANCE, EVIDENCE, SCORES, RESULT = "instance.dcm", "evidence.json", "scores.npz", "result.json"
+
+
+@dataclass(frozen=True)
+class Produced:
+    """A stream that is ready to be packaged, and how it was judged on the way."""
+
+    payload: Payload
+    verdict: Verdict = PASSED
+    pooled: dict[str, Pooled] | None = None
+    scores: Scores | None = None
+    argv: tuple[str, ...] = ()
+    complaints: str = ""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """An instance in the store; ``stored`` is None when the conformance check found errors and nothing was written."""
+
+    stored: Stored | None
+    findings: tuple[Finding, ...]
+    study_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    video_bytes: int
+
+
+def transcode(
+    order: TranscodeOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt
+) -> TranscodeDone:
+    """Make what the order says, or find it made. Evidence is kept whether or not the result may leave.
+
+    Raises:
+        UnreadableSource: the source is not what was described.
+        CinefarmError: see workers.encode and workers.package.
+    """
+    if made := _earlier(order, store):
+        return made
+    source = store.local_path(order.source_key)
+    if source is None:
+        raise InternalFault("this store cannot show its objects as local files")
+    _check_unchanged(source, order.description)
+    produced = _produce(order, source, scratch, settings, attempt)
+    attempt.check()
+    packaged = None
+    if produced.verdict.passed:
+        limits = Limits(
+            seconds=settings.transcode_minimum_seconds + order.description.size_bytes / COPY_FLOOR_BYTES_PER_SECOND,
+            memory_bytes=settings.child_memory_bytes,
+        )
+        packaged = call(_package, order, source, produced.payload, store, limits=limits, what="writing the instance")
+    return _conclude(order, store, scratch, produced, packaged)
+
+
+def _earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
+    """The result of an attempt whose answer was lost: same order, same result."""
+    key = f"{order.output_prefix}/{RESULT}"
+    if store.size(key) is None:
+        return None
+    made = TranscodeDone.model_validate_json(store.get(key))
+    if made.instance_key and store.size(made.instance_key) != made.instance_bytes:
+        return None  # delivered and deleted, or lost
+    return made.model_copy(update={"reused": True})
+
+
+def _check_unchanged(source: Path, description: Description) -> None:
+    try:
+        size = source.stat().st_size
+    except OSError as error:
+        raise UnreadableSource(f"the source can no longer be read: {error.strerror}") from error
+    if size != description.size_bytes:
+        raise UnreadableSource(
+            f"the source had {description.size_bytes} bytes when it was described and has {size} now",
+            hint="Wait until nobody writes to it, and run the same command again.",
+        )
+
+
+def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Settings, attempt: Attempt) -> Produced:
+    description, plan = order.description, order.plan
+    if plan.path is Way.KEEP:
+        return Produced(Payload(source, Taken.WHOLE, description))
+    if payload := without_rewriting(source, description, plan):
+        return Produced(payload)
+    from workers.sources import open_source
+
+    media, output = open_source(source, description, scratch), scratch / "output"
+
+    def report(progress: Progress) -> None:
+        attempt.report(min(1.0, progress.frame / description.video.frame_count))
+
+    work = encode if plan.path is Way.ENCODE else rewrap
+    wrapped = work(
+        media, description, plan, output, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
+    )
+    payload = Payload(wrapped.path, Taken.WHOLE, _described(wrapped.path, settings))
+    if not isinstance(wrapped, Encoded):
+        return Produced(payload, argv=wrapped.argv)
+    if plan.gate is None:
+        raise InternalFault("an encode was planned without a gate")
+    pooled = pool(wrapped.scores)
+    verdict = judge(pooled, plan.gate)
+    return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.complaints)
+
+
+def _described(path: Path, settings: Settings) -> Description:
+    """What was really written, read back with the same eyes as a source."""
+    from workers.describe import describe_sandboxed
+
+    return describe_sandboxed(path, ".mp4", settings)
+
+
+def _package(order: TranscodeOrder, source: Path, payload: Payload, store: ObjectStore) -> Packaged:
+    """Runs in a child: it parses the source's header and index once more, and those are hostile."""
+    if order.plan.path is Way.KEEP:
+        return _keep(order, source, store)
+    from common.dicom.headers import HeaderRequest, build_header
+
+    from common.conformance import check_result
+    from common.dicom.transfer_syntaxes import for_length
+    from workers.package import package, source_header, supplied_header
+
+    description, plan = order.description, order.plan
+    with payload.open() as (length, chunks):
+        header = build_header(
+            HeaderRequest(
+                source=source_header(source) if description.dicom else None,
+                supplied=supplied_header(store.get(order.header_key)) if order.header_key else None,
+                description=description,
+                output=payload.output,
+                plan=plan,
+                sop_instance_uid=order.sop_instance_uid,
+                video_bytes=length,
+            )
+        )
+        syntax = for_length(plan.transfer_syntax_uid, length).uid
+        findings = check_result(header, payload.output, syntax)
+        stored = None
+        if not _broken(findings):
+            with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+                package(writer, header, syntax, chunks, length)
+            stored = writer.stored
+    return Packaged(
+        stored, findings, str(header.StudyInstanceUID), str(header.SeriesInstanceUID), syntax, video_bytes=length
+    )
+
+
+def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
+    """The source's own bytes, proven to be those that were described."""
+    from common.conformance import check_result
+    from workers.package import source_header
+
+    facts = order.description.dicom
+    if facts is None:
+        raise InternalFault("only a DICOM source can be kept")
+    findings = check_result(source_header(source), order.description, facts.transfer_syntax_uid)
+    stored = None
+    if not _broken(findings):
+        with source.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+            while chunk := stream.read(CHUNK_BYTES):
+                writer.write(chunk)
+        stored = writer.stored
+        if stored.digest != order.description.digest:
+            store.delete(stored.key)
+            raise UnreadableSource("the source has changed since it was described")
+    return Packaged(
+        stored, findings, facts.study_uid, facts.series_uid, facts.transfer_syntax_uid, facts.stream_length or 0
+    )
+
+
+def _broken(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
+def _conclude(
+    order: TranscodeOrder, store: ObjectStore, scratch: Path, produced: Produced, packaged: Packaged | None
+) -> TranscodeDone:
+    """Write scores, evidence and last of all the result: its presence says that all else is there."""
+    prefix = order.output_prefix
+    keys = [f"{prefix}/{EVIDENCE}"]
+    if produced.scores is not None:
+        save_scores(scratch / SCORES, produced.scores)
+        keys.append(f"{prefix}/{SCORES}")
+        store.put(keys[-1], (scratch / SCORES).read_bytes())
+    done = TranscodeDone(
+        evidence_keys=tuple(keys),
+        sop_instance_uid=order.sop_instance_uid,
+        sop_class_uid=order.plan.sop_class_uid,
+        scores=produced.pooled or {},
+        verdict=produced.verdict,
+        output_frames=produced.payload.output.video.frame_count,
+    )
+    if packaged is not None:
+        done = done.model_copy(update=_arrived(packaged))
+    store.put(
+        keys[0],
+        evidence(
+            order,
+            done,
+            scores=produced.scores,
+            tools=tool_versions(),
+            argv=produced.argv,
+            complaints=produced.complaints,
+        ),
+    )
+    store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())
+    return done
+
+
+def _arrived(packaged: Packaged) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "findings": packaged.findings,
+        "study_uid": packaged.study_uid,
+        "series_uid": packaged.series_uid,
+        "transfer_syntax_uid": packaged.transfer_syntax_uid,
+        "video_bytes": packaged.video_bytes,
+    }
+    if packaged.stored is not None:
+        facts |= {
+            "instance_key": packaged.stored.key,
+            "instance_digest": packaged.stored.digest,
+            "instance_bytes": packaged.stored.size_bytes,
+        }
+    return facts
