@@ -1,0 +1,1 @@
+"""Decides; touches no pixels: ingest, plan, dispatch, record, reconcile, report."""

@@ -1,0 +1,130 @@
+"""What the larger commands do, from checked options to an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from sqlalchemy import select
+
+from common.errors import PolicyError
+from common.recipes import Audio
+from common.settings import Settings
+from common.stages import ENDS, State
+from orchestrator.build import build_ledger
+from orchestrator.cli import display
+from orchestrator.cli.demo import make_sources
+from orchestrator.cli.doctor import examine
+from orchestrator.cli.migration import Migration
+from orchestrator.cli.session import running
+from orchestrator.ingest.folder import find, parse_source
+from orchestrator.ingest.mapping import write_template
+from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.schema import Job
+from orchestrator.reports import jsonlines
+from orchestrator.reports.csvfile import write_csv
+from orchestrator.reports.html import write_html
+from orchestrator.reports.model import items, job_report
+from orchestrator.status import Progress
+
+PROBLEMS = (State.FAILED, State.QUARANTINED, State.CANCELLED)
+PLAN_ENDS = ENDS | {State.PLANNED}
+
+
+def run_migration(asked: Migration, *, as_json: bool) -> int:
+    """Run the job, write its report, name every problem. Returns 0 or 1 (some items failed or were quarantined)."""
+    with running(asked, cpu_slots=asked.cpu_slots) as session, display.LiveDisplay() as live:
+        session.run(live.update, until=lambda seen: seen.settled)
+    folder = asked.folders[0] if asked.folders else asked.settings.state_dir / "reports" / session.job_id
+    return _conclude(session.ledger, session.job_id, folder, as_json)
+
+
+def run_demo(folder: Path, *, as_json: bool) -> int:
+    """Make the three studies (once) and migrate them. Returns like run_migration."""
+    sources = folder / "sources"
+    mapping = make_sources(sources)
+    asked = Migration.asked(
+        [str(sources)],
+        [str(folder / "results")],
+        profile="archive",
+        audio=Audio.STRIP,
+        mapping=mapping,
+        workers=None,
+        state=folder / "state",
+    )
+    return run_migration(asked, as_json=as_json)
+
+
+def run_plan(asked: Migration, *, write_map: Path | None, as_json: bool) -> int:
+    """Describe and plan on a farm without transcoders, in a state folder that is thrown away. Returns 0 or 1."""
+    if write_map is not None:
+        _write_map(asked, write_map)
+    with tempfile.TemporaryDirectory(prefix="cinefarm-plan-") as state:
+        aside = replace(asked, settings=asked.settings.model_copy(update={"state_dir": Path(state)}))
+        with running(aside, cpu_slots=0) as session, display.LiveDisplay() as live:
+            session.run(live.update, until=_planned)
+        with session.ledger() as reading:
+            report = job_report(reading, session.job_id)
+            rows = items(reading, session.job_id)
+            if as_json:
+                for item in rows:
+                    print(jsonlines.item_line(item))  # noqa: T201 the answer
+                print(jsonlines.summary_line(report))  # noqa: T201 the answer
+            else:
+                display.show_plan(rows, report)
+            return int(any(report.counts.get(state) for state in PROBLEMS))
+
+
+def run_report(job_id: str | None, *, out: Path | None, state: Path | None, as_json: bool) -> int:
+    """Write a job's report again. Returns like run_migration.
+
+    Raises:
+        PolicyError: there is no such job.
+    """
+    base = Settings()
+    settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+    ledger = build_ledger(settings)
+    with ledger() as session:
+        wanted = Job.id == job_id if job_id else Job.id.is_not(None)
+        found = session.scalars(select(Job.id).where(wanted).order_by(Job.created_at.desc()).limit(1)).first()
+    if found is None:
+        raise PolicyError("there is no such job in this state directory", hint="Name the right one with --state.")
+    return _conclude(ledger, found, out or settings.state_dir / "reports" / found, as_json)
+
+
+def run_doctor(*, as_json: bool) -> int:
+    """Examine the machine. Returns 0, or 1 when something is missing."""
+    checks = examine(Settings())
+    if as_json:
+        for check in checks:
+            print(json.dumps(asdict(check)))  # noqa: T201 the answer
+    else:
+        display.show_checks(checks)
+    return int(not all(check.ok for check in checks))
+
+
+def _planned(seen: Progress) -> bool:
+    return all(state in PLAN_ENDS for state, count in seen.counts.items() if count)
+
+
+def _write_map(asked: Migration, path: Path) -> None:
+    sources = (parse_source(text).path for text in asked.request.sources)
+    count = write_template((found for source in sources for found in find(source, exclude=asked.exclude)), path)
+    print(f"{count} lines to fill in: {path}", file=sys.stderr)  # noqa: T201 the answer
+
+
+def _conclude(ledger: Sessions, job_id: str, folder: Path, as_json: bool) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    with ledger() as session:
+        write_html(session, job_id, folder / "report.html")
+        write_csv(session, job_id, folder / "report.csv")
+        report = job_report(session, job_id)
+        if as_json:
+            for item in items(session, job_id):
+                print(jsonlines.item_line(item))  # noqa: T201 the answer
+            print(jsonlines.summary_line(report))  # noqa: T201 the answer
+        display.show_summary(report, items(session, job_id, PROBLEMS), folder / "report.html")
+    return int(any(report.counts.get(state) for state in PROBLEMS))

@@ -1,0 +1,42 @@
+"""``describe``, ``check`` and ``measure``: asked of the workers' code in a process of its own, shown for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli import display
+
+Answer = dict[str, Any]
+
+
+def describe(files: Sequence[Path], *, as_json: bool) -> int:
+    """Show what each file is. Returns 0, or 2 when one could not be read."""
+    return _ask("describe", map(str, files), display.show_description, as_json)
+
+
+def check(files: Sequence[Path], as_syntax: str | None, *, as_json: bool) -> int:
+    """Show each file's conformance findings. Returns 0 clean, 1 findings, 2 unreadable."""
+    options = ["--as", as_syntax] if as_syntax else []
+    return _ask("check", [*options, *map(str, files)], display.show_findings, as_json)
+
+
+def measure(reference: Path, distorted: Path, *, as_json: bool) -> int:
+    """Show the pooled scores. Returns 0, or 2 when the two cannot be compared."""
+    return _ask("measure", [str(reference), str(distorted)], display.show_scores, as_json)
+
+
+def _ask(command: str, arguments: Iterator[str] | Sequence[str], show: Callable[[Answer], None], as_json: bool) -> int:
+    argv = [sys.executable, "-m", "workers", command, *arguments]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            if as_json:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+            else:
+                show(json.loads(line))
+        return process.wait()

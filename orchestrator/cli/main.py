@@ -1,0 +1,187 @@
+"""The ``cinefarm`` command. Each command is thin: it reads its options, calls the one that knows, and shows what came out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from common import __version__
+from common.errors import CinefarmError
+from common.recipes import PROFILES, Audio
+
+EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+cli = typer.Typer(
+    name="cinefarm",
+    help="Move a hospital's video into conforming DICOM video, and prove that nothing was lost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Sources = Annotated[list[str], typer.Argument(help="folders or files", metavar="SOURCE...", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(help="files", metavar="FILE...", show_default=False)]
+To = Annotated[
+    list[str],
+    typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
+]
+ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
+Sound = Annotated[
+    Audio, typer.Option("--audio", help="strip: drop sound (it may hold voices); keep: keep it, made legal")
+]
+Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcodes at a time; default from the cores")]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="ledger, store and logs; default ~/.local/state")
+]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object a line on stdout (docs/json.md)")]
+
+
+def run() -> NoReturn:
+    """Entry point: errors become words and exit codes, never tracebacks."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = cli(standalone_mode=False) or EXIT_DONE
+    except CinefarmError as error:
+        from orchestrator.cli.display import show_error
+
+        show_error(error)
+        code = EXIT_WRONG
+    except TyperException as error:  # an unknown option, a missing argument
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"error: {message}\nTry: cinefarm --help", file=sys.stderr)  # noqa: T201
+        code = EXIT_WRONG
+    if code == EXIT_INTERRUPTED:  # Typer's answer to a KeyboardInterrupt
+        print("Interrupted. Run the same command again: it goes on where it stopped.", file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@cli.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
+    """Show the version, or go on to the command."""
+    if version:
+        print(f"cinefarm {__version__}")  # noqa: T201 the answer
+        raise typer.Exit
+
+
+@cli.command()
+def migrate(
+    sources: Sources,
+    to: To,
+    profile: ProfileName = "archive",
+    audio: Sound = Audio.STRIP,
+    mapping: Map = None,
+    workers: Workers = None,
+    state: State = None,
+    json: Json = False,
+) -> int:
+    """Move every video below SOURCE to DEST. The same command again goes on where it stopped.
+
+    Exit codes: 0 all items done, 1 some quarantined or failed, 2 the command was wrong, 130 interrupted.
+    """
+    from orchestrator.cli.commands import run_migration
+    from orchestrator.cli.migration import Migration
+
+    asked = Migration.asked(sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=state)
+    return run_migration(asked, as_json=json)
+
+
+@cli.command()
+def plan(
+    sources: Sources,
+    to: To,
+    profile: ProfileName = "archive",
+    audio: Sound = Audio.STRIP,
+    mapping: Map = None,
+    workers: Workers = None,
+    write_map: Annotated[
+        Path | None, typer.Option("--write-map", metavar="FILE.csv", help="also write a mapping to be filled in")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Say what migrate would do with each file, and why. Moves nothing."""
+    from orchestrator.cli.commands import run_plan
+    from orchestrator.cli.migration import Migration
+
+    asked = Migration.asked(sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None)
+    return run_plan(asked, write_map=write_map, as_json=json)
+
+
+@cli.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--in", metavar="DIR", help="where the demonstration lies")] = Path(
+        "demo-out"
+    ),
+    json: Json = False,
+) -> int:
+    """Three small studies through the whole farm: an ultrasound loop, a camera clip, an old capture."""
+    from orchestrator.cli.commands import run_demo
+
+    return run_demo(folder, as_json=json)
+
+
+@cli.command()
+def describe(files: Files, json: Json = False) -> int:
+    """Codec, profile, level, geometry, timing, colour, audio and DICOM identity of each file."""
+    from orchestrator.cli.inspection import describe as show
+
+    return show(files, as_json=json)
+
+
+@cli.command()
+def check(
+    files: Files,
+    as_syntax: Annotated[
+        str | None,
+        typer.Option("--as", metavar="SYNTAX", help="transfer syntax to hold plain files against, e.g. .102"),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Conformance findings with their clauses. Exit codes: 0 clean, 1 findings, 2 unreadable."""
+    from orchestrator.cli.inspection import check as show
+
+    return show(files, as_syntax, as_json=json)
+
+
+@cli.command()
+def measure(
+    reference: Annotated[Path, typer.Argument(help="the original", metavar="REF")],
+    distorted: Annotated[Path, typer.Argument(help="what was made of it", metavar="DIST")],
+    json: Json = False,
+) -> int:
+    """PSNR, SSIM and VMAF of every frame of DIST against REF, pooled."""
+    from orchestrator.cli.inspection import measure as show
+
+    return show(reference, distorted, as_json=json)
+
+
+@cli.command()
+def report(
+    job: Annotated[str | None, typer.Argument(help="job id; default: the latest job", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="where the report goes; default: state")
+    ] = None,
+    state: State = None,
+    json: Json = False,
+) -> int:
+    """Write the report of a job again."""
+    from orchestrator.cli.commands import run_report
+
+    return run_report(job, out=out, state=state, as_json=json)
+
+
+@cli.command()
+def doctor(json: Json = False) -> int:
+    """Say what is missing on this machine, and how to get it."""
+    from orchestrator.cli.commands import run_doctor
+
+    return run_doctor(as_json=json)

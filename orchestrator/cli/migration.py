@@ -1,0 +1,66 @@
+"""One migration as it was asked for on the command line, checked in every part before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.destinations import FolderDestination, parse_destination
+from common.errors import PolicyError
+from common.recipes import PROFILES, Audio
+from common.settings import Settings
+from orchestrator.embedded import default_cpu_slots
+from orchestrator.ingest.folder import parse_source
+from orchestrator.ingest.mapping import Mapping
+from orchestrator.jobs import JobRequest, normalised
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What to move where, with the patient data of plain video, the farm's settings and its size."""
+
+    request: JobRequest
+    mapping: Mapping | None
+    settings: Settings
+    cpu_slots: int
+
+    @classmethod
+    def asked(
+        cls,
+        sources: Sequence[str],
+        destinations: Sequence[str],
+        *,
+        profile: str,
+        audio: Audio,
+        mapping: Path | None,
+        workers: int | None,
+        state: Path | None,
+    ) -> Migration:
+        """Check every part.
+
+        Raises:
+            PolicyError: a source, destination or profile that does not exist or is not understood.
+            BadMapping: the CSV has errors.
+        """
+        if profile not in PROFILES:
+            raise PolicyError(f"there is no profile {profile}", hint=f"Profiles: {', '.join(PROFILES)}.")
+        for text in sources:
+            if not parse_source(text).path.exists():
+                raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
+        request = JobRequest(*normalised(sources, destinations), PROFILES[profile], audio)
+        base = Settings()
+        settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+        slots = workers or settings.cpu_slots or default_cpu_slots()
+        return cls(request, Mapping.load(mapping) if mapping else None, settings, slots)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Destinations that are folders of this machine."""
+        places = (parse_destination(uri) for uri in self.request.destinations)
+        return tuple(place.path for place in places if isinstance(place, FolderDestination))
+
+    @property
+    def exclude(self) -> tuple[Path, ...]:
+        """Folders that are never sources: our own output and state."""
+        return (*self.folders, self.settings.state_dir)

@@ -1,0 +1,1 @@
+"""Finds sources and the patient and study data that plain video lacks."""

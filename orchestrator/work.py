@@ -1,0 +1,107 @@
+"""Pure: from a ledger row to the order a worker gets. Same item and plan, same keys and UIDs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from uuid import uuid4
+
+from common import __version__
+from common.dicom import uids
+from common.media import Description
+from common.orders import DeliverOrder, DescribeOrder, Path, Plan, TranscodeDone, TranscodeOrder
+from orchestrator.ledger.schema import Delivery, Item
+
+
+def new_order_id() -> str:
+    """A fresh name for one attempt."""
+    return uuid4().hex
+
+
+def source_key(item: Item) -> str:
+    """Where the store shows this item's source."""
+    return f"sources/{item.id}"
+
+
+def work_digest(plan: Plan) -> str:
+    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe and audio, hexadecimal."""
+    return _digest(
+        {
+            "path": plan.path,
+            "class": plan.sop_class_uid,
+            "syntax": plan.transfer_syntax_uid,
+            "recipe": plan.recipe.digest if plan.recipe else None,
+            "audio": plan.audio,
+        }
+    )
+
+
+def output_prefix(digest: str, header_key: str | None, plan: Plan) -> str:
+    """The result's address: source digest, then everything that shapes the output, our own version included."""
+    address = _digest({"work": work_digest(plan), "header": header_key, "version": __version__, "gate": _gate(plan)})
+    return f"results/{digest[:2]}/{digest}/{address[:32]}"
+
+
+def instance_uid(description: Description, header_key: str | None, plan: Plan) -> str:
+    """SOP Instance UID of the output: the source's own when its bytes are kept, else derived from source and work."""
+    dicom = description.dicom
+    if dicom is not None and plan.path is Path.KEEP:
+        return dicom.sop_instance_uid
+    origin = dicom.sop_instance_uid if dicom else f"{description.digest}:{header_key}"
+    return uids.instance_uid(origin, work_digest(plan))
+
+
+def describe_order(item: Item, attempt: int) -> DescribeOrder:
+    """The order to read what an item's source is."""
+    dot = item.name.rfind(".")
+    extension = item.name[dot:].lower() if dot > item.name.rfind("/") else ""
+    hint = extension if len(extension) <= 6 and extension[1:].isalnum() else ""
+    return DescribeOrder(
+        order_id=new_order_id(), item_id=item.id, attempt=attempt, source_key=source_key(item), name_hint=hint
+    )
+
+
+def transcode_order(item: Item, attempt: int) -> TranscodeOrder:
+    """The order to make an item's instance."""
+    description = Description.model_validate(item.description)
+    plan = Plan.model_validate(item.plan)
+    return TranscodeOrder(
+        order_id=new_order_id(),
+        item_id=item.id,
+        attempt=attempt,
+        source_key=source_key(item),
+        description=description,
+        plan=plan,
+        header_key=None if description.dicom else item.header_key,
+        output_prefix=output_prefix(description.digest, item.header_key, plan),
+        sop_instance_uid=instance_uid(description, item.header_key, plan),
+        original_instance_uid=description.dicom.sop_instance_uid if description.dicom else "",
+    )
+
+
+def deliver_order(item: Item, delivery: Delivery, attempt: int) -> DeliverOrder:
+    """The order to bring an item's instance to one destination."""
+    made = TranscodeDone.model_validate(item.result)
+    return DeliverOrder(
+        order_id=new_order_id(),
+        item_id=item.id,
+        attempt=attempt,
+        destination=delivery.destination,
+        instance_key=made.instance_key,
+        instance_digest=made.instance_digest,
+        instance_bytes=made.instance_bytes,
+        evidence_keys=made.evidence_keys,
+        study_uid=made.study_uid,
+        series_uid=made.series_uid,
+        sop_instance_uid=made.sop_instance_uid,
+        sop_class_uid=made.sop_class_uid,
+        transfer_syntax_uid=made.transfer_syntax_uid,
+    )
+
+
+def _gate(plan: Plan) -> str | None:
+    return None if plan.gate is None else _digest(plan.gate.model_dump(mode="json"))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
