@@ -1,0 +1,134 @@
+"""Rewrap a large legal MP4 by ``cinefarm migrate`` beside ``cp`` of the same file on the same disk; watch every process's memory.
+
+Prints MB/s of both, their ratio (aim: at least 0.5), and the largest resident set of any process (aim: under 200 MB).
+Usage: bench_rewrap.py [--gigabytes 3] [--folder DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import imageio_ffmpeg
+import psutil
+
+CINEFARM = Path(sys.executable).with_name("cinefarm")
+SCENE = "testsrc2=s=1920x1080:r=25:d=20,noise=alls=60:allf=t,format=yuv420p"
+RATE = ("-b:v", "38M", "-minrate", "38M", "-maxrate", "38M", "-bufsize", "38M", "-x264-params", "nal-hrd=cbr")
+
+
+@dataclass
+class Watch:
+    """Samples the resident sets of a process and all its descendants."""
+
+    process: subprocess.Popen[bytes]
+    peaks: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Until the process ends."""
+        while self.process.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                root = psutil.Process(self.process.pid)
+                for each in [root, *root.children(recursive=True)]:
+                    with contextlib.suppress(psutil.Error):
+                        name = kind(each.cmdline())
+                        self.peaks[name] = max(self.peaks.get(name, 0), each.memory_info().rss)
+            time.sleep(0.05)
+
+
+def kind(words: list[str]) -> str:
+    """What a process of the farm is."""
+    if "serve" in words:
+        return f"worker {words[words.index('--name') + 1]}"
+    return Path(words[0]).name if words and "python" not in words[0] else "orchestrator"
+
+
+def ffmpeg(*words: str) -> None:
+    """Run FFmpeg to its end."""
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", *words], check=True)
+
+
+def make_source(path: Path, gigabytes: float) -> None:
+    """A legal H.264 High@4.1 MP4 whose index comes last, as recorders write it: 20 s, repeated."""
+    piece = path.with_name("piece.mp4")
+    codec = ("-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "high", "-level:v", "4.1", "-g", "25")
+    colour = ("-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+    ffmpeg("-f", "lavfi", "-i", SCENE, *codec, *RATE, *colour, str(piece))
+    repeats = max(0, round(gigabytes * 1e9 / piece.stat().st_size) - 1)
+    ffmpeg("-stream_loop", str(repeats), "-i", str(piece), "-c", "copy", str(path))
+    piece.unlink()
+
+
+def copy_seconds(source: Path, target: Path) -> float:
+    """Wall time of ``cp`` and of writing it to the disk."""
+    started = time.monotonic()
+    subprocess.run(["cp", str(source), str(target)], check=True)
+    subprocess.run(["sync", str(target)], check=True)
+    seconds = time.monotonic() - started
+    target.unlink()
+    return seconds
+
+
+def migrate_seconds(folder: Path, round_: int) -> tuple[float, float, dict[str, int]]:
+    """Wall time of the whole command, work time of the item, and the peak of each kind of process in bytes."""
+    out, state = folder / f"out{round_}", folder / f"state{round_}"
+    argv = [str(CINEFARM), "migrate", str(folder / "source"), "--to", str(out), "--state", str(state)]
+    started = time.monotonic()
+    process = subprocess.Popen([*argv, "--map", str(folder / "map.csv"), "--json"], stdout=subprocess.PIPE)
+    watch = Watch(process)
+    thread = threading.Thread(target=watch.run)
+    thread.start()
+    stdout, _ = process.communicate()
+    subprocess.run(["sync", str(out)], check=True)
+    seconds = time.monotonic() - started
+    thread.join()
+    item = json.loads(stdout.splitlines()[0])
+    assert (item["state"], item["path"]) == ("done", "rewrap"), item
+    shutil.rmtree(out)
+    shutil.rmtree(state)
+    return seconds, item["seconds"], watch.peaks
+
+
+def main() -> None:
+    """Run both in turn and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gigabytes", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-", dir=options.folder) as name:
+        folder = Path(name)
+        (folder / "source").mkdir()
+        source = folder / "source" / "long.mp4"
+        make_source(source, options.gigabytes)
+        (folder / "map.csv").write_text("file,PatientID,PatientName,StudyDate,Modality\n*,B-1,Bench^Mark,20240101,ES\n")
+        size = source.stat().st_size / 1e6
+        print(f"source: {size:.0f} MB, {os.cpu_count()} cores")
+        ratios = []
+        peaks: dict[str, int] = {}
+        for round_ in range(options.rounds):
+            copied = copy_seconds(source, folder / "copy.mp4")
+            seconds, work, seen = migrate_seconds(folder, round_)
+            ratios.append(copied / seconds)
+            peaks = {each: max(peaks.get(each, 0), seen.get(each, 0)) for each in {*peaks, *seen}}
+            print(
+                f"cp {copied:.1f} s ({size / copied:.0f} MB/s) · cinefarm migrate {seconds:.1f} s ({size / seconds:.0f} MB/s), "
+                f"of it {work:.1f} s describing, rewrapping and delivering · ratio {copied / seconds:.2f}"
+            )
+        print(f"best ratio: {max(ratios):.2f} of the speed of cp (aim: at least 0.5)")
+        for each, peak in sorted(peaks.items()):
+            print(f"peak resident set of {each}: {peak / 1e6:.0f} MB (aim: under 200)")
+
+
+if __name__ == "__main__":
+    main()
