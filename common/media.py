@@ -117,4 +117,6 @@ class Description(Value):
     audio: tuple[AudioStream, ...] = ()
     other_streams: int = Field(default=0, description="subtitle, data and attached-picture streams")
     dicom: DicomFacts | None = None
-    notes: tuple[str, ...] = Field(default=(), description="oddities a person should know, e.g. 'edit list drops 2 frames'")
+    notes: tuple[str, ...] = Field(
+        default=(), description="oddities a person should know, e.g. 'edit list drops 2 frames'"
+    )

@@ -39,6 +39,9 @@ class Plan(Value):
     rungs: int = 0
     gate: Gate | None = None
     audio: Audio = Audio.STRIP
+    new_container: bool = Field(
+        default=False, description="REWRAP: FFmpeg writes an MP4; else the source's own container is carried over"
+    )
     queue: str = "cpu"
     estimated_seconds: float = 0.0
     estimated_bytes: int = 0
@@ -68,12 +71,12 @@ class TranscodeOrder(OrderBase):
     source_key: str
     description: Description
     plan: Plan
-    header_key: str | None = Field(default=None, description="DICOM JSON with patient and study data (plain video only)")
+    header_key: str | None = Field(
+        default=None, description="DICOM JSON with patient and study data (plain video only)"
+    )
     output_prefix: str = Field(description="results/… : instance.dcm, evidence.json and scores.npz go below it")
     sop_instance_uid: str = Field(description="UID of the instance to make (KEEP: the source's own)")
-    original_instance_uid: str = Field(
-        default="", description="source's SOP Instance UID; empty for plain video"
-    )
+    original_instance_uid: str = Field(default="", description="source's SOP Instance UID; empty for plain video")
 
 
 class DeliverOrder(OrderBase):

@@ -24,9 +24,15 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://, rediss:// or redis+socket:///path (the embedded farm's)",
     )
     ledger_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the state directory")
-    store_url: str = Field(default="", description="file:///path or s3://…; empty: folder 'objects' in the state directory")
-    state_dir: Path = Field(default_factory=default_state_dir, description="ledger, objects and logs of an embedded farm")
-    scratch_dir: Path | None = Field(default=None, description="workers' temporary files; default: below the state directory")
+    store_url: str = Field(
+        default="", description="file:///path or s3://…; empty: folder 'objects' in the state directory"
+    )
+    state_dir: Path = Field(
+        default_factory=default_state_dir, description="ledger, objects and logs of an embedded farm"
+    )
+    scratch_dir: Path | None = Field(
+        default=None, description="workers' temporary files; default: below the state directory"
+    )
 
     lease_seconds: float = Field(
         default=10.0,
@@ -42,15 +48,22 @@ class Settings(BaseSettings):
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")
 
     child_memory_bytes: int = Field(
-        default=8 << 30, description="address space of one decoder or encoder child, bytes: a broken file must not take the node"
+        default=8 << 30,
+        description="address space of one decoder or encoder child, bytes: a broken file must not take the node",
     )
-    describe_seconds: float = Field(default=120.0, description="wall time for describing one source, plus its read time")
+    describe_seconds: float = Field(
+        default=120.0, description="wall time for describing one source, plus its read time"
+    )
     transcode_minimum_seconds: float = Field(default=600.0, description="least wall-time limit of an encode, s")
     transcode_speed_floor: float = Field(
-        default=0.02, gt=0, description="slowest believable encode, as a fraction of real time; the limit follows from it"
+        default=0.02,
+        gt=0,
+        description="slowest believable encode, as a fraction of real time; the limit follows from it",
     )
 
-    dicom_ae_title: str = Field(default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)")
+    dicom_ae_title: str = Field(
+        default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
+    )
     dicom_max_pdu_bytes: int = Field(
         default=131_072, description="PDU offered, bytes; 0 (unlimited) is slower and needs the whole file in memory"
     )

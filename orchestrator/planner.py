@@ -102,7 +102,8 @@ class _Wanted:
             if not self._accepts(uid):
                 why_not = why_not or f"the destination does not take {_short(uid)}"
                 continue
-            errors = [finding for finding in check_stream(source, uid) if finding.severity == "error"]
+            findings = check_stream(self._as_rewrapped(uid), uid)
+            errors = [finding for finding in findings if finding.severity == "error"]
             if stream := [finding for finding in errors if finding.rule.startswith("stream.")]:
                 why_not = why_not or _errors(stream)[0]
                 continue
@@ -141,7 +142,31 @@ class _Wanted:
             reason = f"{where}: video copied, sound made anew ({_errors(illegal_sound)[0]}); {target.reason}"
             return self._plan(Path.REAUDIO, target.uid, uid, reason)
         sound = "" if not source.audio else ", sound kept" if self.audio is Audio.KEEP else ", sound dropped"
-        return self._plan(Path.REWRAP, target.uid, uid, f"{where}: rewrapped without decoding{sound}; {target.reason}")
+        made = self._plan(Path.REWRAP, target.uid, uid, f"{where}: rewrapped without decoding{sound}; {target.reason}")
+        return made.model_copy(update={"new_container": self._needs_container(uid)})
+
+    def _needs_container(self, uid: str) -> bool:
+        """True when something in the source's container has to be dropped or mended. A plain clip always becomes an MP4: web
+        viewers play nothing else."""
+        source = self.description
+        if (
+            (source.audio and self.audio is Audio.STRIP)
+            or source.edit_list
+            or source.fragmented
+            or source.other_streams
+        ):
+            return True
+        if source.kind is Kind.DICOM_VIDEO:
+            return any(f.rule.startswith("container.") for f in check_stream(source, uid) if f.severity == "error")
+        return source.container != "mp4"
+
+    def _as_rewrapped(self, uid: str) -> Description:
+        """The source as it will be: in a new MP4 where it needs one, without the sound that is dropped."""
+        source = self.description
+        if not self._needs_container(uid):
+            return source
+        made = {"container": "mp4", "moov_first": True, "fragmented": False, "edit_list": False, "other_streams": 0}
+        return source.model_copy(update=made if self.audio is Audio.KEEP else made | {"audio": ()})
 
     def _candidates(self) -> tuple[str, ...]:
         """Syntaxes for the stream as it is; fragmentable twins where one fragment cannot hold it."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
-from common.errors import CinefarmError, InternalFault, MissingMetadata
+from common.errors import CinefarmError, InternalFault
 from common.logs import logger
 from common.media import Description
 from common.orders import DeliverDone, DescribeDone, Failure, Plan, TranscodeDone, WorkResult
@@ -73,7 +73,7 @@ class Recorder:
         job = session.get_one(Job, item.job_id)
         try:
             if description.dicom is None and item.header_key is None:
-                raise _unmapped()
+                raise missing_metadata(None)
             hints = item.supplied or {}
             made = plan(
                 description,
@@ -180,11 +180,6 @@ def retry_later(item: Item, wait_seconds: float) -> None:
     if item.state in (State.QUEUED, State.RUNNING):
         item.state = check_transition(item.state, State.PLANNED)
     item.not_before = now() + timedelta(seconds=wait_seconds)
-
-
-def _unmapped() -> MissingMetadata:
-    message = "plain video holds no patient and study data, and no row of a mapping names this file"
-    return MissingMetadata(message, hint=missing_metadata(None).hint)
 
 
 def _deliveries(session: Session, item: Item) -> list[Delivery]:

@@ -11,7 +11,15 @@ from common.errors import NotVideo, UnreadableSource
 from common.media import Description, Kind
 from common.process import Limits, call
 from common.settings import Settings
-from workers.describe_containers import DICOM_SUFFIXES, HEAD_BYTES, VIDEO_SUFFIXES, check_whole, signature, words
+from workers.describe_containers import (
+    DICOM_SUFFIXES,
+    HEAD_BYTES,
+    VIDEO_SUFFIXES,
+    check_whole,
+    container_name,
+    signature,
+    words,
+)
 
 SLOWEST_READ = 20_000_000
 """Bytes per second of a slow network disk: what the time limit allows for reading the source."""
@@ -112,12 +120,11 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
         if word is None:
             _refuse(suffix, start)
         raise
-    quicktime = media.container == "mp4" and layout is not None and layout.brand in ("", "qt  ")
     return Description(
         kind=Kind.VIDEO,
         digest=digest.finish(),
         size_bytes=digest.size,
-        container="mov" if quicktime else media.container,
+        container=container_name(media.container, layout),
         moov_first=layout.moov_first if layout else None,
         fragmented=layout is not None and layout.fragmented,
         edit_list=layout is not None and layout.edit_list,

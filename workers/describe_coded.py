@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import SupportsBytes
 
 from common.bitstream import BitstreamError, h264, hevc, mpeg2
 from common.bitstream.nal import nal_units, parameter_sets
@@ -20,13 +21,15 @@ class Coded:
     level_idc: int | None = None
     frame_packed: bool = False
     has_timing: bool | None = None  # the headers name a frame rate
-    top_first: bool | None = None  # of the first interlaced picture; MPEG-2 only, where FFmpeg's word is no help
+    top_first: bool | None = None  # of the first interlaced picture, where FFmpeg's word is no help
     sps: h264.Sps | None = None
     length_size: int = 0  # of NAL unit lengths; 0: start codes
 
 
 def read_coded(codec: str, extradata: bytes, packets: Iterable[bytes]) -> Coded:
     """Facts from the configuration record and the first packets. Bytes that break the syntax end the search, not the reading."""
+    if codec == "dvvideo":
+        return Coded(top_first=False)  # DV has its lower field first (IEC 61834-2), and FFmpeg names no order
     if codec not in ("h264", "hevc", "mpeg2video", "mpeg1video"):
         return Coded()
     found = Coded()
@@ -111,17 +114,12 @@ class FrameCounter:
             self._parities = None
         self._waiting: int | None = None  # parity of a field whose twin has not come
 
-    @property
-    def reads_packets(self) -> bool:
-        """False: ``frames_of`` does not look at the bytes."""
-        return self._parities is not None
-
-    def frames_of(self, packet: bytes) -> int:
-        """Frames that begin in this packet: mostly 1, for a second field 0."""
+    def frames_of(self, packet: SupportsBytes) -> int:
+        """Frames that begin in this packet: mostly 1, for a second field 0. Its bytes are copied only where they matter."""
         if self._parities is None:
             return 1
         try:
-            return sum(self._begins(parity) for parity in self._parities(packet))
+            return sum(self._begins(parity) for parity in self._parities(bytes(packet)))
         except BitstreamError:
             return 1  # broken bytes: as FFmpeg sees them
 

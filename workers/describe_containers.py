@@ -119,6 +119,11 @@ def check_whole(f: BinaryIO, word: str | None) -> Mp4Layout | None:
     return None
 
 
+def container_name(name: str, layout: Mp4Layout | None) -> str:
+    """``name``, or mov where an MP4's brand says QuickTime or it has none (ISO/IEC 14496-12 demands one)."""
+    return "mov" if name == "mp4" and layout is not None and layout.brand in ("", "qt  ") else name
+
+
 def _mp4(f: BinaryIO) -> Mp4Layout | None:
     start = f.read(12)
     try:

@@ -13,7 +13,7 @@ from common.dicom.transfer_syntaxes import ROOT, is_video
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import Description, DicomFacts, Kind, VideoStream
 from workers import describe_video
-from workers.describe_containers import HEAD_BYTES, check_whole, signature
+from workers.describe_containers import HEAD_BYTES, check_whole, container_name, signature
 
 if TYPE_CHECKING:
     from common.bitstream.mp4 import Mp4Layout
@@ -40,11 +40,14 @@ def describe_dicom(path: Path, digest: SourceDigest) -> Description:
         UnreadableSource, TruncatedSource, UnsupportedSource: as ``describe`` says.
     """
     header = read_header(path)
-    if is_video(header.transfer_syntax_uid):
-        return _video(header, digest)
-    if header.frames < 2:
-        raise NotVideo("a DICOM image of a single frame")
-    return _frames(header, digest)
+    try:
+        if is_video(header.transfer_syntax_uid):
+            return _video(header, digest)
+        if header.frames < 2:
+            raise NotVideo("a DICOM image of a single frame")
+        return _frames(header, digest)
+    except NotImplementedError as error:  # pydicom's word for it, when a value is first looked at
+        raise UnreadableSource("a header value has a VR that DICOM does not know") from error
 
 
 def _video(header: Header, digest: SourceDigest) -> Description:
@@ -67,7 +70,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         kind=Kind.DICOM_VIDEO,
         digest=digest.finish(),
         size_bytes=digest.size,
-        container=media.container,
+        container=container_name(media.container, layout),
         moov_first=layout.moov_first if layout else None,
         fragmented=layout is not None and layout.fragmented,
         edit_list=layout is not None and layout.edit_list,
@@ -97,21 +100,39 @@ def _stream_length(
     if payload.read(1) != b"\0":
         return padded
     boxes_end = max((box.offset + box.size for box in layout.boxes), default=0) if layout else 0
-    whole_packets = word == "mpegts" and any((padded - 1) % size == 0 for size in _TS_PACKETS)
+    whole_packets = word == "mpegts" and _packets(padded - 1) and not _packets(padded)
     return padded - 1 if boxes_end == padded - 1 or whole_packets else padded
 
 
-def _frames(header: Header, digest: SourceDigest) -> Description:
-    from workers.frames.stream import look
+def _packets(length: int) -> bool:
+    """Whether TS packets of one of their sizes fill so many bytes."""
+    return any(length % size == 0 for size in _TS_PACKETS)
 
+
+def _frames(header: Header, digest: SourceDigest) -> Description:
     codec = CODECS.get(header.transfer_syntax_uid)
     if codec is None:
         raise UnsupportedSource(f"no decoder for frames under transfer syntax {header.transfer_syntax_uid}")
+    timing = read_timing(header.dataset, header.frames)
+    default = f"no timing in the header: {timing.frame_rate} frames/s assumed"
+    return Description(
+        kind=Kind.DICOM_FRAMES,
+        video=_frames_as_stream(header, codec, timing),
+        digest=digest.finish(),
+        size_bytes=digest.size,
+        container="frames",
+        dicom=_facts(header, None),
+        notes=(default,) if timing.source == "default" else (),
+    )
+
+
+def _frames_as_stream(header: Header, codec: str, timing: Timing) -> VideoStream:
+    from workers.frames.stream import look
+
     stored = _stored_bytes(header)
     layout, form = look(header.path)
-    timing = read_timing(header.dataset, header.frames)
     duration_ms = _duration_ms(timing, header.frames)
-    video = VideoStream(
+    return VideoStream(
         codec=codec,
         width=layout.columns,
         height=layout.rows,
@@ -126,16 +147,6 @@ def _frames(header: Header, digest: SourceDigest) -> Description:
         frame_count=header.frames,
         duration_ms=duration_ms,
         bit_rate=round(8000 * stored / duration_ms) if duration_ms else None,
-    )
-    default = f"no timing in the header: {timing.frame_rate} frames/s assumed"
-    return Description(
-        kind=Kind.DICOM_FRAMES,
-        digest=digest.finish(),
-        size_bytes=digest.size,
-        container="frames",
-        video=video,
-        dicom=_facts(header, None),
-        notes=(default,) if timing.source == "default" else (),
     )
 
 

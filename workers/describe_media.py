@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,9 @@ CONTAINERS = {"mov": "mp4", "mpeg": "mpegps", "matroska": "matroska"}
 CONTAINERS |= dict.fromkeys(("h264", "hevc", "mpegvideo", "m4v"), "elementary")
 """Our words for FFmpeg's demuxers; others keep their name."""
 
+CODED_PACKETS = 3
+"""Packets searched for headers: every key frame repeats them, and these are held in memory."""
+
 HEAD_PACKETS = 64
 """Packets decoded: past the longest reordering (16 frames), so frames that no decoder can show are seen missing."""
 
@@ -51,7 +54,7 @@ MAX_HEAD_PACKETS = 1024
 """Packets searched for a first frame: a recording cut out of a longer one may begin far from its next key frame."""
 
 HEAD_BYTES = 64 << 20
-"""Fewer packets are decoded where they are this big together."""
+"""Fewer packets are decoded where they are this big together and a frame was shown."""
 
 Source = Path | io.BufferedReader
 Opener = Callable[[], Source]
@@ -175,19 +178,20 @@ def _read_head(opener: Opener) -> _Head:
         stream = video_stream(container)
         context = stream.codec_context
         context.thread_count = 1  # frame threads would take memory for frames that nobody looks at
-        shown = _Shown(stream)
-        packets: list[Packet[AvVideo]] = []
-        for packet in islice(_packets(container, stream), MAX_HEAD_PACKETS):
-            packets.append(packet)
+        packets = _packets(container, stream)
+        first = list(islice(packets, CODED_PACKETS))
+        coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
+        counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
+        counted = size = 0
+        for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
             shown.decode(packet)
-            if (shown.first and len(packets) >= HEAD_PACKETS) or sum(held.size for held in packets) > HEAD_BYTES:
+            counted += 0 if packet.is_discard else counter.frames_of(packet)
+            size += packet.size
+            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
             raise UnreadableSource("no frame of the video can be decoded")
-        coded = read_coded(_codec(stream), context.extradata or b"", (bytes(packet) for packet in packets[:8]))
-        counter = FrameCounter(_codec(stream), coded)
-        counted = sum(counter.frames_of(bytes(packet)) for packet in packets if not packet.is_discard)
         scan, notes = describe_video.field_order(context.field_order, coded.top_first, shown.interlaced)
         if coded.has_timing is False and _container_word(container) == "elementary":
             notes += (f"the stream names no frame rate: {FALLBACK_RATE} frames/s assumed",)
@@ -223,7 +227,7 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, progress
         stream_bytes += packet.size
         if packet.pos is not None and packet.pos > 0:
             progress(packet.pos)
-        begun = counter.frames_of(bytes(packet) if counter.reads_packets else b"")
+        begun = counter.frames_of(packet)
         if packet.is_discard:
             dropped += begun
             continue
@@ -233,12 +237,15 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, progress
             times.append(time)
             last = packet.duration or last
     frames -= head.lost
-    context = stream.codec_context
-    nominal = (context.framerate, stream.average_rate, stream.guessed_rate)
-    timed = len(times) - head.lost == frames and stream.time_base is not None and frames > 0
-    found = cadence(times, stream.time_base, nominal, last) if timed and stream.time_base else fixed(frames, nominal)
     if frames < 1:
         raise UnreadableSource("no frame of the video can be decoded")
+    if head.lost:  # they come first in any order: what precedes the first key frame, and what hangs on it
+        times = array("q", sorted(times)[head.lost :])
+    nominal = (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate)
+    if len(times) == frames and stream.time_base is not None:
+        found = cadence(times, stream.time_base, nominal, last)
+    else:
+        found = fixed(frames, nominal)
     return _Body(frames, found, stream_bytes, dropped)
 
 
@@ -279,6 +286,6 @@ def _body_notes(head: _Head, body: _Body) -> Iterator[str]:
     if body.dropped:
         yield f"edit list drops {body.dropped} frames"
     if head.lost:
-        yield f"{head.lost} frames at the start cannot be shown: the key frame before them is missing"
+        yield f"{head.lost} frames at the start cannot be shown: their key frame is missing or broken"
     if not body.cadence.constant:
         yield "variable frame rate"

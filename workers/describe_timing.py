@@ -37,14 +37,14 @@ def cadence(times: array[int], time_base: Fraction, nominal: Iterable[Fraction |
 
     named = [rate for rate in nominal if rate]
     shown = np.sort(np.frombuffer(times, dtype=np.int64))
-    span = Fraction(int(shown[-1] - shown[0])) * time_base  # s
+    span = (int(shown[-1]) - int(shown[0])) * time_base  # s
     if len(shown) < 2 or not span:
         return fixed(len(shown), named)
     mean = (len(shown) - 1) / span
-    steps = np.arange(len(shown))
+    since_first, steps = shown.astype(np.float64) - float(shown[0]), np.arange(len(shown))
     for rate in _candidates(named, mean):
         period = float(1 / (rate * time_base))  # ticks
-        error = (shown - shown[0]) - steps * period
+        error = since_first - steps * period
         if float(error.max() - error.min()) < min(2.0, period / 2):
             return Cadence(rate, True, float(1000 * len(shown) / rate))
     shown_for = span + (last_ticks * time_base or 1 / mean)

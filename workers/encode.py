@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from common.settings import Settings
 from workers.ffmpeg import command, x264
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
+from workers.quality import check_measurable
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput
@@ -34,6 +37,8 @@ _SOURCE_AT_FAULT = (  # how FFmpeg says it: AVERROR_INVALIDDATA, a playlist in d
     "Format not on whitelist",
     "Decode error rate",
 )
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)  # not SIGKILL: out of memory
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of an object in FFmpeg's memory: other in every run
 _X264_MARK = b"x264 - core "
 
 
@@ -83,6 +88,7 @@ def encode(
 
     Raises:
         NoLegalPath: picture and rate do not fit the recipe's level.
+        UnsupportedSource: colour, encoder or size is none that we can encode and measure.
         UnreadableSource: fewer or more frames came out of the decoder than were counted before.
         InternalFault: output or measurement is not complete.
         ResourceLimit, LeaseLost, ProgramFailed: see common.process.run.
@@ -93,6 +99,7 @@ def encode(
     video, frames = description.video, media.frame_count
     sound = plan.audio is Audio.KEEP and bool(description.audio)
     shape = conversion(picture_of(media, description), keep_start=sound)
+    check_measurable(shape.width, shape.height)
     x264.check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     aside, log = scratch / "encoded.mp4", scratch / "scores.csv"
     argv = command.encode_command(
@@ -121,7 +128,7 @@ def encode(
         argv=public(argv, media.args[-1], str(aside)),
         scores=scores,
         encoder_version=written.encoder_version,
-        complaints=finished.stderr_tail,
+        complaints=_ADDRESS.sub("", finished.stderr_tail),
     )
 
 
@@ -186,6 +193,8 @@ def _run(
     except ProgramFailed as error:
         if any(words in error.stderr_tail for words in _SOURCE_AT_FAULT):
             raise UnreadableSource("the source is no video that can be decoded") from error
+        if -error.exit_code in _CRASHES:
+            raise UnreadableSource(f"the decoder crashed on this source (exit code {error.exit_code})") from error
         raise
 
 

@@ -14,7 +14,7 @@ from workers.ffmpeg.colour import MATRIX_CODES, Model, samples
 from workers.ffmpeg.command import measure_command
 from workers.ffmpeg.conversion import Filter, Picture, conversion
 from workers.ffmpeg.parse import parse_scores
-from workers.quality import pool
+from workers.quality import check_measurable, pool
 
 _LIMITS = Limits(seconds=24 * 3600, memory_bytes=8 << 30)  # a person waits: long films are their choice
 _RANGES = {1: False, 2: True}  # libavutil's AVColorRange
@@ -41,6 +41,7 @@ def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
 
     Raises:
         NotComparable: sizes, rates, frame counts or colours differ; the message says how.
+        UnsupportedSource: colour or size is none that can be measured.
         UnreadableSource: one of them cannot be read.
     """
     first = call(look, reference, limits=_LIMITS, what="reading the reference")
@@ -59,7 +60,7 @@ def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
 
 
 def _chains(first: Subject, second: Subject) -> tuple[tuple[Filter, ...], tuple[Filter, ...]]:
-    """The filters of each file. Raises: NotComparable."""
+    """The filters of each file. Raises: NotComparable, UnsupportedSource."""
     rates = first.picture.frame_rate, second.picture.frame_rate
     if abs(rates[0] - rates[1]) > rates[0] * _RATE_TOLERANCE:
         raise NotComparable(
@@ -73,6 +74,7 @@ def _chains(first: Subject, second: Subject) -> tuple[tuple[Filter, ...], tuple[
     ):
         if a != b:
             raise NotComparable(f"the reference's {what} is {a} and the other's is {b}")
+    check_measurable(shapes[0].width, shapes[0].height)
     if _form(first) == _form(second) and samples(first.picture.pixel_format).model is not Model.RGB:
         return (), ()
     return shapes[0].filters, shapes[1].filters

@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 from common.errors import InternalFault
 from common.media import Description, Kind
-from common.orders import Path as Way
-from common.orders import Plan
-from common.recipes import Audio
+from common.process import Limits, call
+from common.settings import Settings
 
 CHUNK_BYTES = 1 << 20
 
@@ -56,21 +55,25 @@ class Payload:
         return facts.stream_length, _chunks(FragmentReader(self.path, parts, facts.stream_length))
 
 
-def without_rewriting(path: Path, description: Description, plan: Plan) -> Payload | None:
-    """The source's own stream when it needs no new container, else None: then FFmpeg writes one.
-
-    A container is carried over when nothing has to be dropped from it or mended in it. A plain MPEG-TS gets an MP4:
-    web viewers play nothing else.
-    """
-    dropped = bool(description.audio) and plan.audio is Audio.STRIP
-    mended = plan.path is not Way.REWRAP or description.edit_list or description.fragmented
-    if dropped or mended or description.other_streams:
-        return None
+def carried_over(path: Path, description: Description, settings: Settings) -> Payload | None:
+    """The source's own stream in its own container, or None for an MP4 whose index cannot be moved: FFmpeg writes that anew."""
     if description.kind is Kind.DICOM_VIDEO:
         return Payload(path, Taken.FRAGMENTS, description)
-    if description.container == "mp4":
-        return Payload(path, Taken.FASTSTART, description.model_copy(update={"moov_first": True}))
-    return None
+    limits = Limits(settings.describe_seconds, settings.child_memory_bytes)
+    if not call(_movable, path, limits=limits, what="reading the index of the source"):
+        return None
+    return Payload(path, Taken.FASTSTART, description.model_copy(update={"moov_first": True}))
+
+
+def _movable(path: Path) -> bool:
+    from common.bitstream import BitstreamError
+
+    try:
+        with path.open("rb") as stream:
+            _faststart(stream)
+    except BitstreamError:
+        return False
+    return True
 
 
 def _faststart(stream: BinaryIO) -> tuple[int, Iterable[bytes]]:

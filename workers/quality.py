@@ -12,13 +12,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import InternalFault
+from common.errors import InternalFault, UnsupportedSource
 from common.orders import Pooled, Verdict
 from common.recipes import Gate, Threshold
 from workers.ffmpeg.parse import Scores
 
 PSNR_CAP = 100.0  # dB
+_SMALLEST = 32  # pixels a side: VIF and ADM halve a picture four times, and libvmaf crashes on one of 16
 _LEAST = 1e-9  # stands for 0 in the harmonic mean, which a single 0 makes 0
+
+
+def check_measurable(width: int, height: int) -> None:
+    """Refuse a picture (pixels) that VMAF cannot look at; without a score nothing passes a gate.
+
+    Raises:
+        UnsupportedSource: it is too small.
+    """
+    if min(width, height) < _SMALLEST:
+        raise UnsupportedSource(f"{width}×{height} is too small to measure: VMAF needs {_SMALLEST} pixels a side")
 
 
 def pool(scores: Scores) -> dict[str, Pooled]:

@@ -17,7 +17,7 @@ from workers.attempt import Attempt
 from workers.encode import Encoded, encode, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
-from workers.payload import CHUNK_BYTES, Payload, Taken, without_rewriting
+from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 
 COPY_FLOOR_BYTES_PER_SECOND = 5e6
@@ -107,8 +107,8 @@ def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Setti
     description, plan = order.description, order.plan
     if plan.path is Way.KEEP:
         return Produced(Payload(source, Taken.WHOLE, description))
-    if payload := without_rewriting(source, description, plan):
-        return Produced(payload)
+    if plan.path is Way.REWRAP and not plan.new_container and (own := carried_over(source, description, settings)):
+        return Produced(own)
     from workers.sources import open_source
 
     media, output = open_source(source, description, scratch), scratch / "output"
@@ -141,9 +141,8 @@ def _package(order: TranscodeOrder, source: Path, payload: Payload, store: Objec
     """Runs in a child: it parses the source's header and index once more, and those are hostile."""
     if order.plan.path is Way.KEEP:
         return _keep(order, source, store)
-    from common.dicom.headers import HeaderRequest, build_header
-
     from common.conformance import check_result
+    from common.dicom.headers import HeaderRequest, build_header
     from common.dicom.transfer_syntaxes import for_length
     from workers.package import package, source_header, supplied_header
 

@@ -101,18 +101,7 @@ def parse_sps(nal: bytes) -> Sps:
     _skip_order_count(bits)
     references = bits.bounded_ue(16, "max_num_ref_frames")
     bits.skip(1)
-    columns, rows = bits.ue() + 1, bits.ue() + 1
-    frame_mbs_only = bits.flag()
-    mb_adaptive = not frame_mbs_only and bits.flag()
-    bits.skip(1)
-    crop = [bits.ue() for _ in range(4)] if bits.flag() else [0] * 4
-    unit_x = 2 if chroma in (1, 2) else 1
-    unit_y = (2 if chroma == 1 else 1) * (1 if frame_mbs_only else 2)
-    width = 16 * columns - unit_x * (crop[0] + crop[1])
-    height = 16 * rows * (1 if frame_mbs_only else 2) - unit_y * (crop[2] + crop[3])
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise BitstreamError(f"a picture of {width}×{height} luma samples")
-    vui = read_vui(bits) if bits.flag() else Vui()
+    frame_mbs_only, mb_adaptive, width, height = _frame(bits, chroma)
     return Sps(
         profile_idc=profile,
         constraints=constraints,
@@ -127,8 +116,23 @@ def parse_sps(nal: bytes) -> Sps:
         mb_adaptive=mb_adaptive,
         width=width,
         height=height,
-        vui=vui,
+        vui=read_vui(bits) if bits.flag() else Vui(),
     )
+
+
+def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int]:
+    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height), luma samples after cropping (7-13 to 7-22)."""
+    columns, rows = bits.ue() + 1, bits.ue() + 1
+    frame_mbs_only = bits.flag()
+    mb_adaptive = not frame_mbs_only and bits.flag()
+    bits.skip(1)
+    crop = [bits.ue() for _ in range(4)] if bits.flag() else [0] * 4
+    fields = 1 if frame_mbs_only else 2
+    width = 16 * columns - (2 if chroma in (1, 2) else 1) * (crop[0] + crop[1])
+    height = 16 * rows * fields - (2 if chroma == 1 else 1) * fields * (crop[2] + crop[3])
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise BitstreamError(f"a picture of {width}×{height} luma samples")
+    return frame_mbs_only, mb_adaptive, width, height
 
 
 def parse_slice(nal: bytes, sps: Sps) -> Slice:

@@ -136,7 +136,7 @@ def coded_aspect(case: HeaderCase) -> Iterator[Breach]:
     coded = float(case.description.video.pixel_aspect)
     if abs(told - coded) > coded * _TOLERANCE:
         yield Breach(
-            f"PixelAspectRatio {case.text('PixelAspectRatio') or 'absent'}", f"that of the stream, {coded:.4f}"
+            _shown("PixelAspectRatio", case.text("PixelAspectRatio")), f"that of the stream, {coded:.4f} wide to high"
         )
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,9 @@ from common.store.base import Stored
 
 ASIDE = ".aside"
 """Where objects lie while they are written: on the same disk as the rest, so that a rename is enough."""
+
+_WORTH_A_THREAD_BYTES = 1 << 18
+_FLUSH_BYTES = 1 << 25
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -63,6 +67,7 @@ class FolderStore:
                     sync_folder(target.parent)
                     writer.finish()
                 finally:
+                    writer.close()
                     aside.unlink(missing_ok=True)
 
     def put(self, key: str, data: bytes) -> Stored:
@@ -136,24 +141,42 @@ class FolderStore:
 
 
 class FolderWriter:
-    """See ObjectWriter."""
+    """See ObjectWriter. Hashes each piece beside writing it; ``close`` ends the hashing thread."""
 
     def __init__(self, key: str, stream: BinaryIO) -> None:
         self._key = key
         self._stream = stream
         self._digest = hashlib.sha256()
-        self._size = 0
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._size = self._flushed = 0
         self._stored: Stored | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Append all of ``data``."""
-        view = memoryview(data).cast("B")
-        self._digest.update(view)
+        view = memoryview(data)
+        if len(view) < _WORTH_A_THREAD_BYTES:
+            self._digest.update(view)
+            return self._append(view)
+        hashing = self._hasher.submit(self._digest.update, view)
+        try:
+            return self._append(view)
+        finally:
+            hashing.result()
+
+    def _append(self, view: memoryview) -> int:
         taken = 0
         while taken < len(view):
             taken += self._stream.write(view[taken:])
         self._size += taken
+        if self._size - self._flushed >= _FLUSH_BYTES:
+            # starts writing to the disk now (Linux), so that the sync at the end has little left to wait for
+            os.posix_fadvise(self._stream.fileno(), self._flushed, _FLUSH_BYTES, os.POSIX_FADV_DONTNEED)
+            self._flushed = self._size
         return taken
+
+    def close(self) -> None:
+        """No more pieces will come."""
+        self._hasher.shutdown()
 
     def finish(self) -> None:
         """The object has appeared under its key."""

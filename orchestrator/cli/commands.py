@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -37,9 +37,9 @@ PLAN_ENDS = ENDS | {State.PLANNED}
 def run_migration(asked: Migration, *, as_json: bool) -> int:
     """Run the job, write its report, name every problem. Returns 0 or 1 (some items failed or were quarantined)."""
     with running(asked, cpu_slots=asked.cpu_slots) as session, display.LiveDisplay() as live:
-        session.run(live.update, until=lambda seen: seen.settled)
+        listing = session.run(live.update, until=lambda seen: seen.settled)
     folder = asked.folders[0] if asked.folders else asked.settings.state_dir / "reports" / session.job_id
-    return _conclude(session.ledger, session.job_id, folder, as_json)
+    return _conclude(session.ledger, session.job_id, folder, as_json, listing.ignored)
 
 
 def run_demo(folder: Path, *, as_json: bool) -> int:
@@ -74,7 +74,7 @@ def run_plan(asked: Migration, *, write_map: Path | None, as_json: bool) -> int:
                     print(jsonlines.item_line(item))  # noqa: T201 the answer
                 print(jsonlines.summary_line(report))  # noqa: T201 the answer
             else:
-                display.show_plan(rows, report)
+                display.show_plan(rows, report, slots=asked.cpu_slots)
             return int(any(report.counts.get(state) for state in PROBLEMS))
 
 
@@ -100,7 +100,7 @@ def run_doctor(*, as_json: bool) -> int:
     checks = examine(Settings())
     if as_json:
         for check in checks:
-            print(json.dumps(asdict(check)))  # noqa: T201 the answer
+            print(jsonlines.line(asdict(check)))  # noqa: T201 the answer
     else:
         display.show_checks(checks)
     return int(not all(check.ok for check in checks))
@@ -116,7 +116,9 @@ def _write_map(asked: Migration, path: Path) -> None:
     print(f"{count} lines to fill in: {path}", file=sys.stderr)  # noqa: T201 the answer
 
 
-def _conclude(ledger: Sessions, job_id: str, folder: Path, as_json: bool) -> int:
+def _conclude(
+    ledger: Sessions, job_id: str, folder: Path, as_json: bool, ignored: Mapping[str, int] | None = None
+) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with ledger() as session:
         write_html(session, job_id, folder / "report.html")
@@ -126,5 +128,5 @@ def _conclude(ledger: Sessions, job_id: str, folder: Path, as_json: bool) -> int
             for item in items(session, job_id):
                 print(jsonlines.item_line(item))  # noqa: T201 the answer
             print(jsonlines.summary_line(report))  # noqa: T201 the answer
-        display.show_summary(report, items(session, job_id, PROBLEMS), folder / "report.html")
+        display.show_summary(report, items(session, job_id, PROBLEMS), folder / "report.html", ignored)
     return int(any(report.counts.get(state) for state in PROBLEMS))

@@ -165,7 +165,7 @@ def show_checks(checks: Iterable[Check], *, console: Console | None = None) -> N
 def show_error(error: CinefarmError, *, console: Console | None = None) -> None:
     """What went wrong, and what to do about it."""
     console = console or stderr_console()
-    _print(console, f"error: {error.message}", "bold red")
+    console.print(Text(plain(f"error: {error.message}", lines=True), style="bold red"), soft_wrap=True)
     if error.hint:
         _print(console, error.hint)
 

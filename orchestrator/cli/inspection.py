@@ -38,5 +38,12 @@ def _ask(command: str, arguments: Iterator[str] | Sequence[str], show: Callable[
                 sys.stdout.write(line)
                 sys.stdout.flush()
             else:
-                show(json.loads(line))
+                _show(json.loads(line), show)
         return process.wait()
+
+
+def _show(answer: Answer, show: Callable[[Answer], None]) -> None:
+    if "error" in answer:
+        display.show_refusal(str(answer.get("file", "")), answer["error"])
+    else:
+        show(answer)

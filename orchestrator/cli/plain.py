@@ -25,6 +25,6 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, width=None if stream.isatty() else WIDE)
 
 
-def plain(text: str) -> str:
-    """Text with every control character replaced: a file's name may hold escape sequences for the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+def plain(text: str, *, lines: bool = False) -> str:
+    """Text with control characters replaced, line ends too unless ``lines``: a file's name may speak to the terminal."""
+    return "".join(c if c.isprintable() or (lines and c == "\n") else "\N{REPLACEMENT CHARACTER}" for c in text)

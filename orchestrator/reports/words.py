@@ -25,10 +25,10 @@ STATES = {
 }
 
 PATHS = {
-    Path.KEEP: "kept as it is",
-    Path.REWRAP: "rewrapped, not decoded",
+    Path.KEEP: "keep the bytes",
+    Path.REWRAP: "rewrap, nothing decoded",
     Path.REAUDIO: "only the sound made anew",
-    Path.ENCODE: "encoded",
+    Path.ENCODE: "encode",
 }
 
 ACTORS = {
@@ -76,9 +76,9 @@ def score(item: ItemReport, metric: str, statistic: str) -> float | None:
 
 
 def verdict(item: ItemReport) -> str:
-    """The gate in a word or two. A result whose video bits are the source's own needs none."""
+    """The gate in a word or two; empty before there is a result. One whose video bits are the source's own needs none."""
     if item.passed is None:
-        return "video bits unchanged" if item.bytes_after else "not measured"
+        return "video bits unchanged" if item.bytes_after else ""
     return "passed" if item.passed else "missed"
 
 

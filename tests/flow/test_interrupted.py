@@ -14,6 +14,8 @@ import pydicom
 import pytest
 from support.desk import Desk, family
 
+from common.leases import connect
+
 pytestmark = [pytest.mark.farm, pytest.mark.timeout(400)]
 
 TAPES = 2
@@ -90,6 +92,17 @@ def test_kill_9_of_a_part_is_mended_while_the_command_goes_on(victim: str, busy:
     run = busy.finish(process)
     assert run.code == 0, run.stderr
     assert {item["state"] for item in run.items.values()} == {"done"}
+    assert_complete(busy)
+
+
+def test_a_broker_that_forgets_everything_costs_nothing(busy: Desk) -> None:
+    process = start(busy)
+    wait_for_encoder(process)
+    (broker,) = family(process)["broker"]
+    socket = next(word for word in broker.cmdline() if word.endswith("broker.sock"))
+    connect(f"redis+socket://{socket}?virtual_host=0").flushall()
+    run = busy.finish(process)
+    assert run.code == 0, run.stderr
     assert_complete(busy)
 
 

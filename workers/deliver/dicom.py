@@ -67,11 +67,15 @@ def _require_identity(path: Path, order: DeliverOrder) -> None:
     Raises:
         InternalFault: it is not.
     """
+    from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
 
-    meta = read_file_meta_info(path)
-    found = (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
-    if found != (order.sop_class_uid, order.sop_instance_uid, order.transfer_syntax_uid):
+    try:
+        meta = read_file_meta_info(path)
+    except InvalidDicomError as error:
+        raise InternalFault("the instance has no DICOM file meta information") from error
+    names = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+    if [meta.get(name) for name in names] != [order.sop_class_uid, order.sop_instance_uid, order.transfer_syntax_uid]:
         raise InternalFault("the instance's file meta names another class, instance or syntax than its order")
 
 

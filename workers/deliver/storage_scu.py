@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.destinations import DicomDestination
-from common.errors import DestinationRefused, DestinationUnavailable
+from common.errors import DestinationRefused, DestinationUnavailable, StoreFault
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
@@ -29,11 +29,13 @@ LEAST_PDU_BYTES = 1_024
 SLOWEST_ARCHIVE = 1_000_000
 """Bytes/s at which the slowest believable archive puts away what it has received before it answers."""
 
+LOW_PRIORITY = 2
+"""A migration gives way to the clinic (PS3.7 9.1.1.1.5)."""
+
 _POLL_SECONDS = 0.1
 _END_SECONDS = 5.0  # for pynetdicom's threads to see that their association is over; they look every millisecond
 _CLASS_NOT_SUPPORTED = 0x03  # result of a presentation context (PS3.8 table 9-18)
 _PERMANENT = 0x01  # result of A-ASSOCIATE-RJ (PS3.8 table 9-21)
-_ADDRESS_HINT = "Check host, port and AE title, and whether the archive knows our AE title {aet!r} and this host."
 
 
 class ContextRefused(DestinationRefused):
@@ -93,6 +95,7 @@ def store_file(path: Path, sop_class_uid: str, syntax_uid: str, peer: DicomDesti
     Raises:
         DestinationUnavailable: no connection, a transient rejection, or the connection ended before the answer.
         DestinationRefused: the association or its presentation context was rejected for good.
+        StoreFault: the file cannot be read to its end.
     """
     from pynetdicom import _config
 
@@ -101,11 +104,25 @@ def store_file(path: Path, sop_class_uid: str, syntax_uid: str, peer: DicomDesti
         if not association.accepted_contexts:
             raise _refusal(association, sop_class_uid, syntax_uid)
         _bound(association, caller)
-        with suppress(ConnectionError):
-            answer = association.send_c_store(path)
-            if "Status" in answer:
-                return int(answer.Status)
+        return _confirmed(association, path)
+
+
+def _confirmed(association: Association, path: Path) -> int:
+    """Send, and wait for the status.
+
+    Raises:
+        DestinationUnavailable: no status came.
+        StoreFault: our own file cannot be read to its end.
+    """
+    try:
+        answer = association.send_c_store(path, priority=LOW_PRIORITY)
+    except (ConnectionError, RuntimeError):  # the association ended while we sent, or just before
+        answer = None
+    except OSError as error:
+        raise StoreFault(f"the instance cannot be read from the store: {error.strerror}") from error
+    if answer is None or "Status" not in answer:
         raise DestinationUnavailable("the archive ended the connection, or fell silent, before it confirmed the object")
+    return int(answer.Status)
 
 
 def accepted_syntaxes(
@@ -140,7 +157,7 @@ def _association(contexts: dict[str, list[str]], peer: DicomDestination, caller:
         raise DestinationUnavailable("the host name of the archive cannot be resolved") from error
     try:
         if not association.is_established and not association.rejected_contexts:
-            raise _no_association(association, bool(connected), caller)
+            raise _no_association(association, bool(connected), peer, caller)
         yield association
         with suppress(ConnectionError):  # the answer is in; how the peer leaves changes nothing
             association.release()
@@ -171,10 +188,18 @@ def _bound(association: Association, caller: Caller) -> None:
         raise DestinationRefused(f"the archive takes no more than {theirs} bytes in one PDU")
     agreed.maximum_length_received = min(ours, theirs or ours)
     association.dul.to_provider_queue = BoundedQueue(association.dul)
-    transport.socket.settimeout(caller.timeouts.stall)
-    transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host may vanish while it owes an answer
-    transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-    transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    _watch(transport.socket, caller.timeouts.stall)
+
+
+def _watch(connection: socket.socket, stall: float) -> None:
+    """Notice a peer that takes no byte for ``stall`` seconds, and a host that vanished while it owes an answer."""
+    try:
+        connection.settimeout(stall)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    except OSError as error:
+        raise DestinationUnavailable("the archive ended the connection at once") from error
 
 
 def _end(association: Association) -> None:
@@ -190,21 +215,23 @@ def _end(association: Association) -> None:
 
 
 def _no_association(
-    association: Association, connected: bool, caller: Caller
+    association: Association, connected: bool, peer: DicomDestination, caller: Caller
 ) -> DestinationUnavailable | DestinationRefused:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-    hint = _ADDRESS_HINT.format(aet=caller.ae_title)
+    hint = (
+        f"Check host, port and AE title, and whether the archive knows our AE title {caller.ae_title!r} and this host."
+    )
     if not connected:
-        return DestinationUnavailable("the archive cannot be reached: no TCP connection", hint=hint)
+        return DestinationUnavailable(f"{peer.uri} cannot be reached: no TCP connection", hint=hint)
     # a rejection that comes faster than pynetdicom looks for the connection stays unread in its queue
     answer = association.acceptor.primitive or association.dul.peek_next_pdu()
     if not isinstance(answer, A_ASSOCIATE) or not answer.result:
-        return DestinationUnavailable("the archive did not answer the association request", hint=hint)
+        return DestinationUnavailable(f"{peer.uri} did not answer the association request", hint=hint)
     reason = answer.reason_str.lower()
     if answer.result == _PERMANENT:
-        return DestinationRefused(f"the archive rejected the association for good: {reason}", hint=hint)
-    return DestinationUnavailable(f"the archive rejected the association for now: {reason}", hint=hint)
+        return DestinationRefused(f"{peer.uri} rejected the association for good: {reason}", hint=hint)
+    return DestinationUnavailable(f"{peer.uri} rejected the association for now: {reason}", hint=hint)
 
 
 def _refusal(association: Association, sop_class_uid: str, syntax_uid: str) -> ContextRefused:

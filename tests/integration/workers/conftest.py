@@ -58,6 +58,10 @@ class Studio:
         self.ffmpeg("-f", "lavfi", "-i", graph, *words, path)
         return path
 
+    def moving(self, graph: str = "testsrc2=s=160x120:r=25:d=1,format=yuv420p") -> Clip:
+        """A small moving picture."""
+        return self.file(self.make("source.mp4", graph, "-c:v", "libx264", "-preset", "ultrafast", "-qp", 10))
+
     def file(
         self, path: Path, *, audio: tuple[AudioStream, ...] = (), count: int | None = None, **changes: object
     ) -> Clip:

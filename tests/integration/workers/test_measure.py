@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from common.errors import UnreadableSource
+from common.errors import UnreadableSource, UnsupportedSource
 from workers.ffmpeg.parse import parse_scores
 from workers.measure import NotComparable, measure
 
@@ -66,6 +66,12 @@ def test_unequal_files_are_refused_with_the_reason(
 ) -> None:
     with pytest.raises(NotComparable, match=reason):
         measure(studio.make("a.mp4", BARS, *EXACT), studio.make("b.mp4", other, *words))
+
+
+def test_a_picture_too_small_for_vmaf_is_refused(studio: Studio) -> None:
+    path = studio.make("small.mp4", BARS.replace("160x120", "16x16"), *EXACT)
+    with pytest.raises(UnsupportedSource, match="too small"):
+        measure(path, path)
 
 
 def test_a_file_that_is_no_video_is_unreadable(studio: Studio) -> None:

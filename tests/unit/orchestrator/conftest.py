@@ -127,6 +127,12 @@ def description() -> Description:
         size_bytes=1000,
         container="avi",
         video=VideoStream(
-            codec="mpeg4", width=640, height=480, pixel_format="yuv420p", frame_rate="25", frame_count=50, duration_ms=2000
+            codec="mpeg4",
+            width=640,
+            height=480,
+            pixel_format="yuv420p",
+            frame_rate="25",
+            frame_count=50,
+            duration_ms=2000,
         ),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from common.errors import UnreadableSource
+from common.errors import BadMapping, UnreadableSource
 from common.media import AudioStream, Description, DicomFacts
 from common.orders import Finding, Plan
 from common.orders import Path as Way
@@ -25,8 +25,8 @@ from orchestrator.reports.model import items, job_report
 from orchestrator.reports.values import ItemReport, JobReport
 from orchestrator.status import Progress, Running
 
-HOSTILE = "[red]x[/red]\x1b]0;owned\x07.mp4"
-SHOWN = "[red]x[/red]\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}.mp4"
+HOSTILE = "[red]x[/red]\x1b]0;owned\x07\n.mp4"
+SHOWN = "[red]x[/red]\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.mp4"
 
 
 def page(*, terminal: bool = False) -> Console:
@@ -237,6 +237,12 @@ def test_an_error_shows_its_message_and_hint_and_nothing_else() -> None:
     console = page()
     display.show_error(UnreadableSource("the file is [bold]empty[/bold]", hint="Copy it again."), console=console)
     assert text(console) == "error: the file is [bold]empty[/bold]\nCopy it again.\n"
+
+
+def test_an_error_of_many_lines_keeps_its_lines() -> None:
+    console = page()
+    display.show_error(BadMapping("the mapping has 2 errors:\nline 1\nline 2", hint="Mend them."), console=console)
+    assert text(console).splitlines() == ["error: the mapping has 2 errors:", "line 1", "line 2", "Mend them."]
 
 
 def test_a_failed_check_shows_its_remedy_and_a_good_one_does_not() -> None:

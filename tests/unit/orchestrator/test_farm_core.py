@@ -128,7 +128,9 @@ def test_a_fresh_lease_lapse_is_given_grace_for_the_result_on_its_way(farm: Farm
     assert order.order_id not in farm.broker.revoked
 
 
-def test_a_flushed_broker_gets_its_queued_orders_again_under_the_same_id(farm: Farm, add_item: Callable[..., str]) -> None:
+def test_a_flushed_broker_gets_its_queued_orders_again_under_the_same_id(
+    farm: Farm, add_item: Callable[..., str]
+) -> None:
     add_item()
     farm.dispatch()
     order = farm.broker.sent[-1]
@@ -146,7 +148,9 @@ def test_an_order_that_waits_in_its_queue_is_not_sent_again(farm: Farm, add_item
     assert len(farm.broker.sent) == 1
 
 
-def test_a_source_that_kills_workers_is_set_aside_after_the_last_attempt(farm: Farm, add_item: Callable[..., str]) -> None:
+def test_a_source_that_kills_workers_is_set_aside_after_the_last_attempt(
+    farm: Farm, add_item: Callable[..., str]
+) -> None:
     item = add_item()
     for _ in range(3):
         farm.dispatch()

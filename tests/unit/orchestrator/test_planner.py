@@ -78,7 +78,11 @@ def test_legal_dicom_video_is_kept_to_the_byte() -> None:
 
 def test_a_legal_clip_is_rewrapped_without_decoding() -> None:
     chosen = plan(clip(), ARCHIVE, modality="ES")
-    assert (chosen.path, chosen.transfer_syntax_uid, chosen.sop_class_uid) == (Path.REWRAP, f"{ROOT}.102", VIDEO_ENDOSCOPIC)
+    assert (chosen.path, chosen.transfer_syntax_uid, chosen.sop_class_uid) == (
+        Path.REWRAP,
+        f"{ROOT}.102",
+        VIDEO_ENDOSCOPIC,
+    )
     assert chosen.recipe is None
 
 
@@ -144,7 +148,9 @@ def test_dicom_video_with_sound_to_be_dropped_is_rewrapped() -> None:
 
 
 def test_pictures_become_video_and_ultrasound_stays_ultrasound() -> None:
-    stream = video(codec="mjpeg", profile=None, level_idc=None, pixel_format="yuvj422p", chroma="4:2:2", full_range=True)
+    stream = video(
+        codec="mjpeg", profile=None, level_idc=None, pixel_format="yuvj422p", chroma="4:2:2", full_range=True
+    )
     facts = dicom(f"{ROOT}.50", ULTRASOUND_MULTIFRAME, photometric="YBR_FULL_422", modality="US")
     chosen = plan(clip(stream, kind=Kind.DICOM_FRAMES, container="frames", dicom=facts), ARCHIVE)
     assert (chosen.path, chosen.sop_class_uid) == (Path.ENCODE, ULTRASOUND_MULTIFRAME)
@@ -178,3 +184,24 @@ def test_a_destination_that_takes_only_one_syntax_gets_that_one() -> None:
 def test_the_class_of_plain_video_is_the_requested_one() -> None:
     chosen = plan(clip(), ARCHIVE, modality="ES", requested_class="microscopic")
     assert chosen.sop_class_uid == "1.2.840.10008.5.1.4.1.1.77.1.2.1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "new"),
+    [
+        ({}, False),
+        ({"moov_first": False}, False),
+        ({"edit_list": True}, True),
+        ({"other_streams": 1}, True),
+        ({"container": "mpegts", "moov_first": None}, True),
+        ({"audio": (AAC,)}, True),
+    ],
+)
+def test_a_new_container_is_written_only_where_something_must_be_dropped_or_mended(changes: dict[str, Any], new: bool) -> None:
+    assert plan(clip(**changes), ARCHIVE, modality="ES").new_container is new
+
+
+def test_sound_that_is_legal_in_a_transport_stream_alone_is_made_anew_for_the_mp4() -> None:
+    ac3 = AudioStream(codec="ac3", sample_rate=48_000, channels=2, bit_rate=192_000)
+    source = clip(container="mpegts", moov_first=None, audio=(ac3,))
+    assert plan(source, ARCHIVE, audio=Audio.KEEP, modality="ES").path is Path.REAUDIO

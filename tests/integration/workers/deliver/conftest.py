@@ -180,6 +180,6 @@ def wait_for_port() -> Callable[[int], None]:
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_port() -> Callable[[], int]:
     return free_port

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -31,23 +32,25 @@ class Orthanc:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
             return bytes(answer.read())
 
+    def await_start(self) -> None:
+        for _ in range(200):
+            try:
+                self.get("/system")
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError("Orthanc did not start")
+
     def instances(self) -> list[str]:
         return [str(name) for name in json.loads(self.get("/instances"))]
 
 
 @pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+def orthanc(tmp_path_factory: pytest.TempPathFactory, new_port: Callable[[], int]) -> Iterator[Orthanc]:
     """One server for the module; it starts in about a second."""
-    import socket
-    import time
-
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
     folder = tmp_path_factory.mktemp("orthanc")
-    archive = Orthanc(free_port(), free_port())
+    archive = Orthanc(new_port(), new_port())
     settings = {
         "DicomAet": "ORTHANC",
         "DicomPort": archive.dicom_port,
@@ -65,12 +68,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         ["Orthanc", str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            for _ in range(200):
-                try:
-                    archive.get("/system")
-                    break
-                except (urllib.error.URLError, ConnectionError):
-                    time.sleep(0.1)
+            archive.await_start()
             yield archive
         finally:
             server.kill()

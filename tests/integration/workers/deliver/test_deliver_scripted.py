@@ -7,18 +7,22 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pynetdicom import AE, evt
 
+from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, InternalFault, StoreFault
-from workers.deliver.storage_scu import QUEUED_PDUS, BoundedQueue, Timeouts
+from workers.deliver.dicom import deliver_to_archive
+from workers.deliver.storage_scu import QUEUED_PDUS, BoundedQueue, Caller, Timeouts, store_file
 
 H264 = "1.2.840.10008.1.2.4.102"
 ENDOSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
-IMPATIENT = Timeouts(connect=5, association=1, stall=1, answer=1)
+IMPATIENT = Timeouts(stall=1, answer=1)
 
 Script = Callable[[evt.Event], int]
 Start = Callable[..., int]
@@ -31,7 +35,8 @@ class Archive:
         self.entity = AE(ae_title="PEER")
         self.entity.add_supported_context(ENDOSCOPY, H264)
         self.script: Script = lambda _: 0x0000
-        handlers = [(evt.EVT_C_STORE, self._answer)]
+        self.greeting: Callable[[evt.Event], None] = lambda _: None
+        handlers = [(evt.EVT_C_STORE, self._answer), (evt.EVT_ACCEPTED, self._greet)]
         server = self.entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         assert server is not None
         self.port = int(server.server_address[1])
@@ -39,8 +44,20 @@ class Archive:
     def _answer(self, event: evt.Event) -> int:
         return self.script(event)
 
-    def start(self, script: Script = lambda _: 0x0000, **settings: object) -> int:
-        self.script = script
+    def _greet(self, event: evt.Event) -> None:
+        self.greeting(event)
+
+    def start(
+        self,
+        script: Script = lambda _: 0x0000,
+        greeting: Callable[[evt.Event], None] = lambda _: None,
+        **settings: object,
+    ) -> int:
+        for _ in range(500):  # an association of the test before may still be closing
+            if not self.entity.active_associations:
+                break
+            time.sleep(0.01)
+        self.script, self.greeting = script, greeting
         for name, value in (ORDINARY | settings).items():
             setattr(self.entity, name, value)
         return self.port
@@ -171,6 +188,12 @@ def test_an_archive_that_aborts_instead_of_answering_is_unavailable(outbox: Any,
         outbox.send(outbox.instance(), archive(abort))
 
 
+def test_an_archive_that_aborts_what_it_just_accepted_is_unavailable(outbox: Any, archive: Start) -> None:
+    port = archive(greeting=lambda event: event.assoc.abort(block=False))
+    with pytest.raises(DestinationUnavailable):
+        outbox.send(outbox.instance(), port)
+
+
 def test_an_archive_that_never_answers_is_unavailable(outbox: Any, archive: Start) -> None:
     released = threading.Event()
 
@@ -187,7 +210,7 @@ def test_an_archive_that_never_answers_is_unavailable(outbox: Any, archive: Star
 
 def test_a_peer_that_never_answers_the_association_is_unavailable(outbox: Any, mute: int) -> None:
     with pytest.raises(DestinationUnavailable, match="association request"):
-        outbox.send(outbox.instance(), mute, timeouts=IMPATIENT)
+        outbox.send(outbox.instance(), mute, timeouts=Timeouts(association=1))
 
 
 def test_a_peer_that_hangs_up_at_the_association_is_unavailable(outbox: Any, wire: Start, mute: int) -> None:
@@ -222,9 +245,6 @@ def test_no_thread_outlives_a_delivery(outbox: Any, archive: Start) -> None:
 
 
 def test_a_host_that_does_not_exist_is_unavailable(outbox: Any) -> None:
-    from common.destinations import DicomDestination
-    from workers.deliver.dicom import deliver_to_archive
-
     for host in ("archive.invalid", "a..b"):
         with pytest.raises(DestinationUnavailable, match="host name"):
             deliver_to_archive(outbox.instance(), DicomDestination("PEER", host, 104), outbox.store, outbox.settings)
@@ -336,6 +356,13 @@ def test_an_instance_that_went_from_the_store_is_a_store_fault(outbox: Any, arch
     outbox.store.delete(order.instance_key)
     with pytest.raises(StoreFault, match="No such file"):
         outbox.send(order, archive())
+
+
+def test_a_file_that_goes_while_it_is_sent_is_a_store_fault(tmp_path: Path, archive: Start) -> None:
+    peer = DicomDestination("PEER", "127.0.0.1", archive())
+    with pytest.raises(StoreFault, match="No such file"):
+        store_file(tmp_path / "gone", ENDOSCOPY, H264, peer, Caller("CINEFARM", 131_072, IMPATIENT))
+    assert senders() == []
 
 
 @pytest.mark.parametrize(
