@@ -101,6 +101,9 @@ class DicomFacts(Value):
     stream_length: int | None = Field(
         default=None, description="bytes of the video stream without padding (DICOM_VIDEO only)"
     )
+    faults: tuple[str, ...] = Field(
+        default=(), description="errors of header and encapsulation against the stream, in words (DICOM_VIDEO only)"
+    )
 
 
 class Description(Value):

@@ -159,7 +159,7 @@ class DeliverDone(Value):
     """An object that arrived, and how that was proven."""
 
     kind: Literal["deliver"] = "deliver"
-    location: str = Field(description="path below the destination, or the archive's answer")
+    location: str = Field(description="path below the destination, or the SOP Instance UID in an archive")
     proof: str = Field(description="'sha256' (bytes compared), 'status 0000' (C-STORE answer), ...")
 
 

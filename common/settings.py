@@ -65,7 +65,8 @@ class Settings(BaseSettings):
         default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
     )
     dicom_max_pdu_bytes: int = Field(
-        default=131_072, description="PDU offered, bytes; 0 (unlimited) is slower and needs the whole file in memory"
+        default=131_072,
+        description="longest PDU offered and sent, bytes; 0: the default (an unlimited one holds the whole file in memory)",
     )
 
     @property

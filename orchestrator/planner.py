@@ -51,11 +51,11 @@ def plan(
         NoLegalPath: the profile never encodes, or its target is not accepted, and nothing cheaper is legal.
     """
     wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
-    chosen, why_not = wanted.keep()
-    if chosen is None:
-        chosen, why_rewrap = wanted.rewrap()
-        why_not = why_rewrap or why_not
-    return chosen or wanted.encode(profile, rung, why_not)
+    kept, why_not_kept = wanted.keep()
+    if kept:
+        return kept
+    rewrapped, why_not = wanted.rewrap(why_not_kept)
+    return rewrapped or wanted.encode(profile, rung, why_not)
 
 
 class _Wanted:
@@ -85,14 +85,14 @@ class _Wanted:
             return None, f"the destination does not take {_short(uid)}"
         if source.audio and self.audio is Audio.STRIP:
             return None, "its sound is to be dropped"
-        if broken := _errors(check_stream(source, uid)):
+        if broken := [*_errors(check_stream(source, uid)), *source.dicom.faults]:
             return None, broken[0]
         if self._target(source.video.codec).uid != source.dicom.sop_class_uid:
             return None, "its SOP class cannot carry video"
         reason = f"legal {_short(uid)} already: kept to the byte"
         return self._plan(Path.KEEP, source.dicom.sop_class_uid, uid, reason), ""
 
-    def rewrap(self) -> tuple[Plan | None, str]:
+    def rewrap(self, why_not_kept: str) -> tuple[Plan | None, str]:
         """A legal bitstream gets a new container or header; sound that is not legal is made anew."""
         source = self.description
         if source.kind is Kind.DICOM_FRAMES:
@@ -107,7 +107,7 @@ class _Wanted:
             if stream := [finding for finding in errors if finding.rule.startswith("stream.")]:
                 why_not = why_not or _errors(stream)[0]
                 continue
-            return self._rewrapped(uid, errors), ""
+            return self._rewrapped(uid, errors, why_not_kept), ""
         return None, why_not or f"{source.video.codec} is not carried over into DICOM as it is"
 
     def encode(self, profile: Profile, rung: int, why_not: str) -> Plan:
@@ -133,10 +133,12 @@ class _Wanted:
         ladder = {"recipe": recipe, "rung": rung, "rungs": len(profile.ladder), "gate": profile.gate}
         return made.model_copy(update=ladder | estimates)
 
-    def _rewrapped(self, uid: str, errors: list[Finding]) -> Plan:
+    def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
         source = self.description
         target = self._target(source.video.codec)
-        where = f"legal {source.video.codec} for {_short(uid)}"
+        where = f"legal {source.video.codec} for {_short(uid)}" + (
+            f", not kept: {why_not_kept}" if why_not_kept else ""
+        )
         illegal_sound = [finding for finding in errors if finding.rule.startswith("audio.")]
         if illegal_sound and self.audio is Audio.KEEP:
             reason = f"{where}: video copied, sound made anew ({_errors(illegal_sound)[0]}); {target.reason}"

@@ -66,7 +66,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
     notes = media.notes
     if announced != media.video.frame_count:
         notes += (f"the header says {announced or 'no number of'} frames, the stream holds {media.video.frame_count}",)
-    return Description(
+    made = Description(
         kind=Kind.DICOM_VIDEO,
         digest=digest.finish(),
         size_bytes=digest.size,
@@ -80,6 +80,19 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         dicom=_facts(header, length),
         notes=notes,
     )
+    return made.model_copy(update={"dicom": _facts(header, length, _faults(header, made))})
+
+
+def _faults(header: Header, described: Description) -> tuple[str, ...]:
+    """Errors that a new header around the same stream mends: what keeps an object from being kept as it is."""
+    from common.conformance import Encapsulation, check_encapsulation, check_header
+
+    uid = header.transfer_syntax_uid
+    findings = (
+        *check_header(header.dataset, described, uid),
+        *check_encapsulation(Encapsulation.of(header, uid), uid),
+    )
+    return tuple(f"{each.found} where {each.required} is required" for each in findings if each.severity == "error")
 
 
 def _opened(header: Header, length: int) -> io.BufferedReader:
@@ -173,16 +186,20 @@ def _pixel_aspect(header: Header) -> Fraction:
     return Fraction(horizontal, vertical) if vertical > 0 < horizontal else Fraction(1)
 
 
-def _facts(header: Header, stream_length: int | None) -> DicomFacts:
+def _facts(header: Header, stream_length: int | None, faults: tuple[str, ...] = ()) -> DicomFacts:
     dataset = header.dataset
-    uids = [str(dataset.get(name) or "") for name in ("SOPClassUID", "SOPInstanceUID")]
+    names = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+    sop_class, instance, series, study = uids = [str(dataset.get(name) or "") for name in names]
     if not all(uids):
-        raise UnreadableSource("the DICOM header names no SOP class or instance")
+        missing = ", ".join(name for name, uid in zip(names, uids, strict=True) if not uid)
+        raise UnreadableSource(
+            f"the DICOM header lacks {missing}", hint="Repair the header, and run the same command again."
+        )
     return DicomFacts(
-        sop_class_uid=uids[0],
-        sop_instance_uid=uids[1],
-        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
-        study_uid=str(dataset.get("StudyInstanceUID") or ""),
+        sop_class_uid=sop_class,
+        sop_instance_uid=instance,
+        series_uid=series,
+        study_uid=study,
         transfer_syntax_uid=header.transfer_syntax_uid,
         modality=str(dataset.get("Modality") or ""),
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
@@ -198,4 +215,5 @@ def _facts(header: Header, stream_length: int | None) -> DicomFacts:
         fragment_count=len(header.fragments) if header.length is None else None,
         pixel_data_offset=header.pixel_data_offset,
         stream_length=stream_length,
+        faults=faults,
     )

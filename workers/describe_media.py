@@ -105,7 +105,7 @@ def read_media(opener: Opener, progress: Callable[[int], None]) -> Media:
         stream = video_stream(container)
         body = _read_body(container, stream, head, progress)
         angle, turned = describe_video.rotation(head.frame)
-        tracks = tuple(describe_video.audio(track.codec_context) for track in container.streams.audio)
+        tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
         return Media(
             container=_container_word(container),
             video=_video(stream, head, body, angle),

@@ -10,6 +10,7 @@ from workers.ffmpeg.colour import Model, samples
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
+    from av.audio.stream import AudioStream as AudioTrack
     from av.sidedata.sidedata import SideDataContainer
     from av.video.frame import VideoFrame
 
@@ -85,8 +86,11 @@ def _mirrored(frame: VideoFrame) -> bool:
     return bool(a * d < b * c)
 
 
-def audio(context: AudioCodecContext) -> AudioStream:
-    """One audio stream; 0 Hz and 0 channels where FFmpeg has no decoder for it."""
+def audio(track: AudioTrack) -> AudioStream:
+    """One audio stream; codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell."""
+    context = cast("AudioCodecContext | None", track.codec_context)  # None: no decoder, whatever its type says
+    if context is None:
+        return AudioStream(codec="unknown", sample_rate=0, channels=0)
     return AudioStream(
         codec=context.codec.canonical_name if context.codec else "unknown",
         sample_rate=context.sample_rate or 0,

@@ -38,6 +38,7 @@ OLD_PIXELS = (
     "SegmentedBluePaletteColorLookupTableData",
     "SegmentedAlphaPaletteColorLookupTableData",
     "LargestMonochromePixelValue",
+    "PixelPresentation",
     # grey scale transformations (C.11.1, C.11.2, C.11.4, C.7.6.16.2.11): applied when the frames were converted
     "ModalityLUTSequence",
     "RescaleIntercept",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RATIO, METHOD = "LossyImageCompressionRatio", "LossyImageCompressionMethod"
 
-BYTES_PER_PIXEL = {"4:0:0": 1.0, "4:2:0": 1.5, "4:2:2": 2.0, "4:4:4": 3.0}
+BYTES_PER_PIXEL = {"4:0:0": 1.0, "4:1:0": 1.125, "4:1:1": 1.5, "4:2:0": 1.5, "4:2:2": 2.0, "4:4:0": 2.0, "4:4:4": 3.0}
 """Samples per pixel of a decoded frame by chroma format."""
 
 CODEC_METHODS = {

@@ -43,7 +43,13 @@ digitised (DV). A class changed on the way from another DICOM object is a workst
 BURNED_IN = "YES"
 """Burned In Annotation (C.8.6.3) of pixels nobody has looked at: whoever de-identifies must look, so the cautious value."""
 
-_LATERALITY_KNOWN = ("AnatomicRegionSequence", "BodyPartExamined", "ImageLaterality", "Laterality")
+_LATERALITY_KNOWN = (
+    "AnatomicRegionSequence",
+    "BodyPartExamined",
+    "ImageLaterality",
+    "SharedFunctionalGroupsSequence",  # enhanced sources have Frame Laterality there
+    "Laterality",
+)
 
 
 def complete(header: Dataset, video_class: VideoClass, *, converted: bool) -> None:

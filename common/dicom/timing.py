@@ -240,7 +240,7 @@ def _text(dataset: Dataset, keyword: str) -> str | None:
     try:
         value = dataset.get(keyword)
         return None if value is None else str(_decimal(str(value)))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, NotImplementedError):  # pydicom knows no such VR
         return None
 
 

@@ -159,6 +159,9 @@ def test_dciodvfy_finds_no_other_error_in_mpeg2_than_its_own_about_monochrome(
         ("examples_ybr_color.dcm", sop_classes.ULTRASOUND_MULTIFRAME),
         ("examples_ybr_color.dcm", sop_classes.MULTIFRAME_TRUE_COLOR_SC),
         ("color3d_jpeg_baseline.dcm", sop_classes.ULTRASOUND_MULTIFRAME),
+        ("SC_rgb_2frame.dcm", sop_classes.MULTIFRAME_TRUE_COLOR_SC),
+        ("emri_small.dcm", sop_classes.MULTIFRAME_TRUE_COLOR_SC),
+        ("OBXXXX1A_2frame.dcm", sop_classes.ULTRASOUND_MULTIFRAME),
     ],
 )
 def test_dciodvfy_finds_no_error_that_the_source_had_not(

@@ -217,3 +217,18 @@ def test_ultrasound_pictures_become_video_of_the_same_class(bench: Bench) -> Non
     assert made.SOPClassUID == before.SOPClassUID
     assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == before.SOPInstanceUID
     assert made.LossyImageCompressionMethod[-1] == "ISO_14496_10"
+
+
+def test_a_dicom_video_with_a_wrong_header_is_mended_without_touching_its_stream(
+    bench: Bench, clip: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "wrong.dcm"
+    bench.store.export(bench.run(bench.order(clip)).instance_key, source)
+    wrong = pydicom.dcmread(source)
+    wrong.Rows, wrong.NumberOfFrames = 100, 7
+    wrong.save_as(tmp_path / "saved.dcm")
+    order = bench.order(tmp_path / "saved.dcm")
+    made = bench.instance(bench.run(order))
+    assert order.plan.path is Way.REWRAP
+    assert (made.Rows, made.NumberOfFrames) == (120, 25)
+    assert made.PixelData == wrong.PixelData

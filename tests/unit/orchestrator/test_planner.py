@@ -197,7 +197,9 @@ def test_the_class_of_plain_video_is_the_requested_one() -> None:
         ({"audio": (AAC,)}, True),
     ],
 )
-def test_a_new_container_is_written_only_where_something_must_be_dropped_or_mended(changes: dict[str, Any], new: bool) -> None:
+def test_a_new_container_is_written_only_where_something_must_be_dropped_or_mended(
+    changes: dict[str, Any], new: bool
+) -> None:
     assert plan(clip(**changes), ARCHIVE, modality="ES").new_container is new
 
 
@@ -205,3 +207,10 @@ def test_sound_that_is_legal_in_a_transport_stream_alone_is_made_anew_for_the_mp
     ac3 = AudioStream(codec="ac3", sample_rate=48_000, channels=2, bit_rate=192_000)
     source = clip(container="mpegts", moov_first=None, audio=(ac3,))
     assert plan(source, ARCHIVE, audio=Audio.KEEP, modality="ES").path is Path.REAUDIO
+
+
+def test_a_dicom_object_whose_header_is_wrong_gets_a_new_one_around_the_same_stream() -> None:
+    faults = ("Number of Frames 99 where 100 is required",)
+    chosen = plan(clip(kind=Kind.DICOM_VIDEO, dicom=dicom(f"{ROOT}.102", faults=faults)), ARCHIVE)
+    assert (chosen.path, chosen.new_container) == (Path.REWRAP, False)
+    assert faults[0] in chosen.reason

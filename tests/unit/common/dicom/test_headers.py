@@ -117,6 +117,13 @@ def test_a_laterality_without_region_moves_to_the_image() -> None:
     assert "Laterality" not in header
 
 
+def test_laterality_is_empty_only_where_nothing_says_what_was_examined() -> None:
+    assert of_clip(sop_class=TRUE_COLOR)["Laterality"].is_empty
+    assert of_clip(sop_class=TRUE_COLOR, Laterality="R").Laterality == "R"
+    assert "Laterality" not in of_clip(sop_class=TRUE_COLOR, BodyPartExamined="COLON")
+    assert "Laterality" not in of_clip(sop_class=TRUE_COLOR, SharedFunctionalGroupsSequence=[Dataset()])
+
+
 @pytest.mark.parametrize(
     ("sop_class", "given", "written"),
     [
