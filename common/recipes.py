@@ -31,6 +31,11 @@ class Recipe(Value):
     buffer_kbit: int = Field(description="VBV buffer, kbit")
     gop_seconds: float = Field(default=1.0, description="longest distance between random access points, s")
     b_frames: int = 2
+    threads: int = Field(
+        default=6,
+        ge=1,
+        description="encoder's frame threads; part of the recipe, because they shape the bytes: the same on every node",
+    )
 
     @property
     def digest(self) -> str:

@@ -38,6 +38,7 @@ class Produced:
     pooled: dict[str, Pooled] | None = None
     scores: Scores | None = None
     argv: tuple[str, ...] = ()
+    encoder: str = ""  # its own version, as it signed the stream
     complaints: str = ""
 
 
@@ -127,7 +128,7 @@ def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Setti
         raise InternalFault("an encode was planned without a gate")
     pooled = pool(wrapped.scores)
     verdict = judge(pooled, plan.gate)
-    return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.complaints)
+    return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.encoder_version, wrapped.complaints)
 
 
 def _described(path: Path, settings: Settings) -> Description:
@@ -224,7 +225,7 @@ def _conclude(
             order,
             done,
             scores=produced.scores,
-            tools=tool_versions(),
+            tools=tool_versions() | ({"encoder": produced.encoder} if produced.encoder else {}),
             argv=produced.argv,
             complaints=produced.complaints,
         ),

@@ -72,7 +72,8 @@ def encode_command(
     """
     if recipe.encoder not in ENCODERS:
         raise UnsupportedSource(f"no command line is known for encoder {recipe.encoder}")
-    inlet = _input(source, noautorotate=None, display_rotation="0")  # the chain turns it: no player shall again
+    # display_rotation: the chain turns it, no player shall again
+    inlet = _input(source, noautorotate=None, display_rotation="0", threads=str(threads))
     video = inlet["V:0"]
     for step in conversion.filters:
         video = video.filter(step.name, **dict(step.options))
@@ -162,7 +163,7 @@ def _with_measurement(argv: list[str], log: str, threads: int) -> list[str]:
     judged = _comparison(("[dec:0]", _NUMBERED), ("[reference]", _NUMBERED), log, threads)
     return [
         *[*argv[:at], whole, "-map", "[encoded]", *argv[at + 3 :]],
-        *["-dec", "0:0", "-filter_complex", judged, "-map", "[scored]", *_NOWHERE],
+        *["-threads", str(threads), "-dec", "0:0", "-filter_complex", judged, "-map", "[scored]", *_NOWHERE],
     ]
 
 

@@ -58,7 +58,9 @@ def options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction, scan: 
         "color_trc": conversion.tags.transfer,
         "chroma_sample_location": "left",
         "enc_time_base": str(conversion.time_base),
-        "x264-params": f"open-gop=0:fps={frame_rate.numerator}/{frame_rate.denominator}",
+        "threads": str(recipe.threads),
+        # cpu-independent: no algorithm is chosen by the CPU at hand, so two nodes write the same bytes
+        "x264-params": f"open-gop=0:cpu-independent=1:fps={frame_rate.numerator}/{frame_rate.denominator}",
         "tag:v": "avc1",
     }
     if scan is not Scan.PROGRESSIVE:
