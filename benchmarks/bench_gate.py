@@ -178,6 +178,7 @@ def theirs(clip: Clip, folder: Path) -> Result:
         *("-i", clip.path, "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", recipe.crf),
         *("-preset", recipe.preset, "-profile:v", recipe.profile, "-level:v", recipe.level, "-bf", recipe.b_frames),
         *("-maxrate", f"{recipe.max_rate_kbit}k", "-bufsize", f"{recipe.buffer_kbit}k"),
+        *("-threads", recipe.threads, "-x264-params", "open-gop=0:cpu-independent=1"),
         *("-g", int(recipe.gop_seconds * clip.rate), "-keyint_min", 1, "-movflags", "+faststart", output),
     )
     metrics = f"libvmaf=n_threads={cores()}:feature='name=psnr|name=float_ssim':log_fmt=csv:log_path=theirs.csv"
