@@ -9,8 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from common.errors import PolicyError
+from common.errors import EnvironmentFault, PolicyError
 from common.recipes import Audio
 from common.settings import Settings
 from common.stages import ENDS, State
@@ -119,14 +120,25 @@ def _write_map(asked: Migration, path: Path) -> None:
 def _conclude(
     ledger: Sessions, job_id: str, folder: Path, as_json: bool, ignored: Mapping[str, int] | None = None
 ) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
     with ledger() as session:
-        write_html(session, job_id, folder / "report.html")
-        write_csv(session, job_id, folder / "report.csv")
         report = job_report(session, job_id)
         if as_json:
             for item in items(session, job_id):
                 print(jsonlines.item_line(item))  # noqa: T201 the answer
             print(jsonlines.summary_line(report))  # noqa: T201 the answer
-        display.show_summary(report, items(session, job_id, PROBLEMS), folder / "report.html", ignored)
+        written = _write_report(session, job_id, folder)
+        display.show_summary(report, items(session, job_id, PROBLEMS), written, ignored)
     return int(any(report.counts.get(state) for state in PROBLEMS))
+
+
+def _write_report(session: Session, job_id: str, folder: Path) -> Path | None:
+    """The page's path; None when it cannot be written there, which changes nothing about what was migrated."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_html(session, job_id, folder / "report.html")
+        write_csv(session, job_id, folder / "report.csv")
+    except OSError as error:
+        hint = "`cinefarm report --out DIR` writes it elsewhere."
+        display.show_error(EnvironmentFault(f"the report cannot be written: {error.strerror}", hint=hint))
+        return None
+    return folder / "report.html"

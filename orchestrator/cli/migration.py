@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Migration:
         for text in sources:
             if not parse_source(text).path.exists():
                 raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
+        for text in destinations:
+            _check_folder(text, sources)
         request = JobRequest(*normalised(sources, destinations), PROFILES[profile], audio)
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
@@ -64,3 +67,25 @@ class Migration:
     def exclude(self) -> tuple[Path, ...]:
         """Folders that are never sources: our own output and state."""
         return (*self.folders, self.settings.state_dir)
+
+
+def _check_folder(destination: str, sources: Sequence[str]) -> None:
+    """Refuse now what would fail item by item later: a folder that is none, or that nobody may write to.
+
+    Raises:
+        PolicyError: results cannot be written there.
+    """
+    place = parse_destination(destination)
+    if not isinstance(place, FolderDestination):
+        return
+    path = place.path.absolute()
+    if path.exists() and any(path.samefile(parse_source(source).path) for source in sources):
+        raise PolicyError("the source is also the destination", hint="Choose another destination.")
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise PolicyError(f"the destination {destination} is no folder", hint="Name a folder, or one that can be made.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PolicyError(
+            f"the destination {destination} cannot be written to",
+            hint="Give the user that runs the farm write permission, or choose another destination.",
+        )

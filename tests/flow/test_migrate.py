@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -234,13 +235,20 @@ def test_the_output_inside_the_source_folder_is_not_taken_for_a_source(desk: Des
         (["migrate", ".", "--to", "ftp://x/y"], "destination"),
         (["migrate", ".", "--to", "out", "--profile", "best"], "profile"),
         (["migrate", ".", "--to", "out", "--map", "no.csv"], "mapping"),
+        (["migrate", ".", "--to", "map.csv"], "no folder"),
+        (["migrate", ".", "--to", "map.csv/below"], "no folder"),
+        (["migrate", ".", "--to", "."], "also the destination"),
         (["migrate", "."], "--to"),
         (["migrat"], "migrat"),
     ],
 )
 def test_a_wrong_command_ends_with_2_and_says_what_was_wrong(arguments: list[str], word: str, desk: Desk) -> None:
     command = Path(desk.argv()[0])
-    done = subprocess.run([command, *arguments], cwd=desk.folder, capture_output=True, text=True, check=False)
+    desk.mapping()
+    state = os.environ | {"XDG_STATE_HOME": str(desk.state)}
+    done = subprocess.run(
+        [command, *arguments], cwd=desk.folder, env=state, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert word in done.stderr
     assert "Traceback" not in done.stderr
