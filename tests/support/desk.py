@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ def ffmpeg(*words: str) -> None:
     """Run FFmpeg to its end."""
     program = imageio_ffmpeg.get_ffmpeg_exe()
     subprocess.run([program, "-nostdin", "-y", "-v", "error", *words], check=True)
+
+
+def _heed_ctrl_c() -> None:
+    # tests that run in the background of a shell inherit that SIGINT is ignored
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"CINEFARM_LEASE_SECONDS": "4", "CINEFARM_LEASE_GRACE_SECONDS": "2"},
+            preexec_fn=_heed_ctrl_c,
         )
         self.running.append(process)
         return process
