@@ -112,7 +112,7 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"CINEFARM_LEASE_SECONDS": "4", "CINEFARM_LEASE_GRACE_SECONDS": "2"},
-            preexec_fn=_heed_ctrl_c,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 touches no lock
         )
         self.running.append(process)
         return process
