@@ -18,6 +18,8 @@ from orchestrator.watcher import Watcher
 log = logger(__name__)
 
 SWEEP_SECONDS = 1.0
+DISPATCH_SECONDS = 0.25
+"""How long a new item, or a slot that has come, waits at most while no results come in."""
 
 
 class Orchestrator:
@@ -31,7 +33,7 @@ class Orchestrator:
         self._broker = broker
         self._recorder = recorder
         self._watcher = watcher
-        self._next_sweep = 0.0
+        self._next_sweep = self._next_dispatch = 0.0
 
     def tick(self, *, seconds: float = 0.2) -> None:
         """One turn; waits at most ``seconds`` for results. A broker that is away is waited for, nothing is lost."""
@@ -40,9 +42,9 @@ class Orchestrator:
             if time.monotonic() >= self._next_sweep:
                 self._watcher.sweep()
                 self._next_sweep = time.monotonic() + SWEEP_SECONDS
+            if handled or time.monotonic() >= self._next_dispatch:
                 dispatch(self._ledger, self._broker, self._store)
-            elif handled:
-                dispatch(self._ledger, self._broker, self._store)
+                self._next_dispatch = time.monotonic() + DISPATCH_SECONDS
         except (RedisError, OSError) as error:
             log.warning("broker_away", error=type(error).__name__)
             time.sleep(seconds)

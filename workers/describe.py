@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import BinaryIO, Self
 
 from common.dicom.pixel_stream import looks_like_dicom
@@ -70,42 +72,43 @@ def describe(path: Path, name_hint: str) -> Description:
 
 
 class SourceDigest:
-    """SHA-256 of a file, taken close behind another reader so that a slow disk is read once."""
+    """SHA-256 of a file, taken in a thread beside the demuxer: both read in order, so a slow disk is read about once."""
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
-        self._hash = hashlib.sha256()
-        self._done = 0
         self._file: BinaryIO = path.open("rb", buffering=0)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._stop = Event()
 
     def __enter__(self) -> Self:
+        self._digest = self._pool.submit(self._read)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown()
         self._file.close()
 
-    def advance(self, position: int) -> None:
-        """Take in the whole chunks before ``position``: the other reader just had them."""
-        while self._done + _CHUNK_BYTES <= position and self._take():
-            pass
-
     def finish(self) -> str:
-        """Take in the rest; hexadecimal.
+        """Wait for the last byte; hexadecimal.
 
         Raises:
-            UnreadableSource: the file's length changed meanwhile.
+            UnreadableSource: the file cannot be read to its end, or its length changed meanwhile.
         """
-        while self._take():
-            pass
-        if self._done != self.size:
+        try:
+            digest, length = self._digest.result()
+        except OSError as error:
+            raise UnreadableSource(f"the file cannot be read to its end: {error.strerror}") from error
+        if length != self.size:
             raise UnreadableSource("the file changed while it was read")
-        return self._hash.hexdigest()
+        return digest
 
-    def _take(self) -> int:
-        chunk = self._file.read(_CHUNK_BYTES)
-        self._hash.update(chunk)
-        self._done += len(chunk)
-        return len(chunk)
+    def _read(self) -> tuple[str, int]:
+        digest, length = hashlib.sha256(), 0
+        while not self._stop.is_set() and (chunk := self._file.read(_CHUNK_BYTES)):
+            digest.update(chunk)
+            length += len(chunk)
+        return digest.hexdigest(), length
 
 
 def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Description:
@@ -115,7 +118,7 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
     with path.open("rb") as f:
         layout = check_whole(f, word)
     try:
-        media = read_media(lambda: path, digest.advance)
+        media = read_media(lambda: path)
     except UnreadableSource:
         if word is None:
             _refuse(suffix, start)

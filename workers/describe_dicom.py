@@ -60,8 +60,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         word = signature(payload.read(HEAD_BYTES), padded)
         layout = check_whole(payload, word)
         length = _stream_length(header, padded, word, layout, payload)
-    shift = header.fragments[0].offset
-    media = read_media(lambda: _opened(header, length), lambda position: digest.advance(shift + position))
+    media = read_media(lambda: _opened(header, length))
     announced = integer(header.dataset, "NumberOfFrames")
     notes = media.notes
     if announced != media.video.frame_count:

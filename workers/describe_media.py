@@ -92,8 +92,8 @@ class _Body:
     dropped: int  # packets that an edit list hides
 
 
-def read_media(opener: Opener, progress: Callable[[int], None]) -> Media:
-    """Describe the media stream that ``opener`` opens (twice); ``progress`` gets byte positions as the reading goes on.
+def read_media(opener: Opener) -> Media:
+    """Describe the media stream that ``opener`` opens (twice).
 
     Raises:
         NotVideo: no video stream in it.
@@ -103,7 +103,7 @@ def read_media(opener: Opener, progress: Callable[[int], None]) -> Media:
     head = _read_head(opener)
     with open_container(opener()) as container:
         stream = video_stream(container)
-        body = _read_body(container, stream, head, progress)
+        body = _read_body(container, stream, head)
         angle, turned = describe_video.rotation(head.frame)
         tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
         return Media(
@@ -218,15 +218,13 @@ class _Shown:
                 self.interlaced = self.interlaced or bool(frame.interlaced_frame)
 
 
-def _read_body(container: InputContainer, stream: AvVideo, head: _Head, progress: Callable[[int], None]) -> _Body:
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body:
     """Count all packets. Presentation times are taken of frames, so not of second fields."""
     counter = FrameCounter(_codec(stream), head.coded)
     times = array("q")
     frames = stream_bytes = dropped = last = 0
     for packet in _packets(container, stream):
         stream_bytes += packet.size
-        if packet.pos is not None and packet.pos > 0:
-            progress(packet.pos)
         begun = counter.frames_of(packet)
         if packet.is_discard:
             dropped += begun
