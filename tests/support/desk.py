@@ -90,6 +90,13 @@ class Desk:
         )
         return self.file(name)
 
+    def noise(self, name: str, *, size: str, strength: int, frames: int = 12) -> Path:
+        """What no encoder likes: new noise in every frame, as motion JPEG in an AVI."""
+        scene = f"color=gray:s={size}:r=25,noise=alls={strength}:allf=t"
+        codec = ("-frames:v", str(frames), "-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p")
+        ffmpeg("-f", "lavfi", "-i", scene, *codec, str(self.file(name)))
+        return self.file(name)
+
     def ultrasound(self, name: str) -> Path:
         """30 frames of JPEG Baseline from pydicom's wheel."""
         path = self.file(name)
