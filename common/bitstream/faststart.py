@@ -17,6 +17,9 @@ from common.bitstream.mp4_boxes import HEADER, Box, TruncatedMp4Error, children,
 CHUNK_BYTES = 1 << 20
 """Bytes read and handed on at a time."""
 
+TAGS = frozenset({"udta", "meta", "uuid"})
+"""User data, metadata and vendors' boxes (ISO/IEC 14496-12 8.10.1, 8.11.1, 11.1): titles, places, XMP."""
+
 _WAY = ("trak", "mdia", "minf", "stbl", "")  # from moov to the chunk offsets
 _LARGEST_32_BIT = 2**32 - 1
 
@@ -62,23 +65,36 @@ class Faststart:
 def faststart(f: BinaryIO, layout: Mp4Layout) -> Faststart:
     """The same file with moov before the first mdat and its chunk offsets moved along (ISO/IEC 14496-12 8.7.5).
 
-    A file whose moov is first streams unchanged. Other boxes keep their order and bytes; a track gets 64-bit offsets
-    (co64) when one of its own would pass 2^32.
+    Tags (``TAGS``) are blanked: a recorder writes places and names there that no DICOM header announces. All else keeps
+    its order and bytes; a track gets 64-bit offsets (co64) when one of its own would pass 2^32.
 
     Raises:
         BitstreamError: fragments that follow no moov, samples within moov, or offsets that this function cannot move.
         TruncatedMp4Error: the file is shorter than it was.
     """
+    if tagged := [box.type for box in layout.boxes if box.type in TAGS]:
+        raise BitstreamError(f"a box {tagged[0]} beside the movie, which may hold tags or offsets of its own")
+    moov = layout.moov
+    payload = _blanked(read_moov(f, moov))
     if layout.moov_first:
-        return Faststart(f, (range(layout.size),))
+        return Faststart(f, (range(moov.payload), bytes(payload), range(moov.end, layout.size)))
     if layout.fragmented:
         raise BitstreamError("a fragmented file whose moov is not first cannot be rearranged")
-    if any(box.type == "meta" for box in layout.boxes):  # may locate items by file offset (8.11.3)
-        raise BitstreamError("the file has items beside its movie, and their offsets are not moved")
-    moov, first = layout.moov, next(box for box in layout.boxes if box.type == "mdat").offset
+    first = next(box for box in layout.boxes if box.type == "mdat").offset
     end = layout.boxes[-1].end  # zero padding behind the last box is left out
-    moved = _rebuilt(read_moov(f, moov), moov, first, end)
+    moved = _rebuilt(payload, moov, first, end)
     return Faststart(f, (range(first), moved, range(first, moov.offset), range(moov.end, end)))
+
+
+def _blanked(payload: memoryview) -> memoryview:
+    """moov with the tags of the movie and of its tracks turned into free space; nothing moves."""
+    blank = bytearray(payload)
+    tracks = [box for box in children(payload, 0, len(payload)) if box.type == "trak"]
+    places = [(0, len(payload)), *((track.payload, track.end) for track in tracks)]
+    for box in (box for start, end in places for box in children(payload, start, end) if box.type in TAGS):
+        blank[box.offset + 4 : box.offset + 8] = b"free"
+        blank[box.payload : box.end] = bytes(box.end - box.payload)
+    return memoryview(blank)
 
 
 def _rebuilt(payload: memoryview, moov: Box, first: int, end: int) -> bytes:

@@ -118,7 +118,7 @@ def test_a_file_that_shrank_is_truncated(write_mp4):
 def test_offsets_that_are_not_understood_are_refused(write_mp4, write_full_box, write_box):
     with pytest.raises(BitstreamError, match="saio"):
         rearranged(write_mp4(ONE, extra=write_full_box("saio", bytes(8))))
-    with pytest.raises(BitstreamError, match="items"):
+    with pytest.raises(BitstreamError, match="beside the movie"):
         rearranged(write_mp4(ONE, between=write_box("meta", bytes(8))))
     with pytest.raises(BitstreamError, match="fragment"):
         rearranged(write_mp4(ONE, between=write_box("moof")))
@@ -180,3 +180,19 @@ def test_the_media_bytes_are_those_of_the_source(clip):
     assert result[new.offset : new.end] == data[old.offset : old.end]
     boxes = read_layout(BytesIO(result)).boxes
     assert all(before.end == after.offset for before, after in pairwise(boxes))
+
+
+@pytest.mark.parametrize("index", ["last", "first"])
+def test_tags_do_not_travel_with_the_video(clip, tmp_path, index):
+    tagged = tmp_path / f"tagged{clip.suffix}"
+    names = ("-metadata", "title=Doe^Jane", "-metadata", "location=+52.5+013.4/", "-metadata:s:v", "title=Doe^Jane")
+    flags = ("-movflags", "+use_metadata_tags+faststart" if index == "first" else "+use_metadata_tags")
+    ffmpeg("-i", clip, "-map", "0", "-c", "copy", *names, *flags, tagged)
+    data = tagged.read_bytes()
+    result = rearranged(data)
+    assert b"Doe" in data
+    assert b"Doe" not in result
+    assert b"+52.5" not in result
+    kept = tmp_path / f"kept{clip.suffix}"
+    kept.write_bytes(result)
+    assert packets(kept) == packets(tagged)
