@@ -96,9 +96,11 @@ def words(start: bytes) -> str:
     try:
         text = start[: HEAD_BYTES - 4].decode()
     except UnicodeDecodeError:
-        return "nothing that we know"
+        return "data of an unknown kind"
     return (
-        "text" if all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text) else "nothing that we know"
+        "text"
+        if all(letter.isprintable() or letter in "\r\n\t\f\ufeff" for letter in text)
+        else "data of an unknown kind"
     )
 
 

@@ -43,7 +43,7 @@ def sample(name: str) -> Path:
         (".png", b"\x89PNG\r\n\x1a\n" + bytes(500), NotVideo, "PNG"),
         (".jpg", b"\xff\xd8\xff\xe0" + bytes(500), NotVideo, "JPEG"),
         (".docx", b"PK\3\4" + bytes(500), NotVideo, "ZIP"),
-        ("", bytes(range(256)) * 20, NotVideo, "nothing that we know"),
+        ("", bytes(range(256)) * 20, NotVideo, "data of an unknown kind"),
         (".dcm", b"patient list\n" * 50, UnreadableSource, "ends in .dcm, but the content is no DICOM: it is text"),
         (".mp4", b"patient list\n" * 50, UnreadableSource, "ends in .mp4, but the content is no video"),
         ("AVI", b"%PDF-1.7" + bytes(500), UnreadableSource, "it is a PDF document"),
