@@ -22,7 +22,7 @@ demo: env  ## three small studies through the whole farm
 	$(BIN)/cinefarm demo
 
 test: env  ## all tests; those whose peer program is missing are skipped by name (CI=true: they fail)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(PYTEST_ARGS)
 
 check: env  ## lint, format, strict types, import walls
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ bench: env  ## every benchmark, as ratios against a reference run beside it
 	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 chaos: env  ## kill parts of a working farm at random and prove that nothing is lost or stored twice
-	$(BIN)/python -m pytest tests/flow/test_chaos.py -p no:xdist $(PYTEST_ARGS)
+	CINEFARM_CHAOS_ITEMS=$${CINEFARM_CHAOS_ITEMS:-200} $(BIN)/python -m pytest tests/flow/test_chaos.py -s -p no:xdist $(PYTEST_ARGS)
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock

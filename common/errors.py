@@ -16,6 +16,7 @@ CinefarmError
 │   ├── StoreFault        the object store did not do what it was asked
 │   ├── DestinationUnavailable  the archive did not answer or had no room: try later
 │   ├── DestinationRefused      the archive said no, for good
+│   ├── HardwareFailed    a device for encoding failed or lacks what was asked: the CPU takes over
 │   ├── ResourceLimit     a limit on time, memory or output size was met
 │   └── LeaseLost         this attempt was given to somebody else: stop, do not report a failure
 └── InternalFault         us: a bug; the item is kept for inspection
@@ -147,10 +148,22 @@ class DestinationRefused(EnvironmentFault):
     retryable = False
 
 
-class ResourceLimit(EnvironmentFault):
-    """A child program met its limit on time, memory or output size."""
+class HardwareFailed(EnvironmentFault):
+    """A device for encoding failed, went away or lacks what was asked. ``stderr_tail`` holds FFmpeg's last words.
+
+    The same device is not asked again: the item goes to the CPU, once and on the record.
+    """
 
     retryable = False
+    default_hint = "Look at the device and its driver; the item is made on the CPU."
+
+    def __init__(self, message: str, *, hint: str = "", stderr_tail: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.stderr_tail = stderr_tail
+
+
+class ResourceLimit(EnvironmentFault):
+    """A child program met its limit on time, memory or output size. A busy node may be the reason: once more, no oftener."""
 
 
 class LeaseLost(EnvironmentFault):

@@ -6,15 +6,16 @@ its ``visibility_timeout`` can hand nothing out twice; recovery is the lease's b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
 from celery import Celery
 from kombu import Queue
+from kombu.exceptions import KombuError, OperationalError
 
 from common import queues
 from common.settings import Settings
-
-VISIBILITY_TIMEOUT_SECONDS = 120
-"""How long the broker waits before it restores a message that was fetched but never acknowledged. Orders are acknowledged
-when a pool process accepts them and results when the ledger has them: both within seconds, so two minutes is generous."""
 
 
 def make_app(settings: Settings, *, name: str = "cinefarm") -> Celery:
@@ -32,16 +33,55 @@ def make_app(settings: Settings, *, name: str = "cinefarm") -> Celery:
         worker_disable_prefetch=True,  # an order must not wait behind a long encode on one node while another is idle
         worker_hijack_root_logger=False,
         worker_send_task_events=True,  # Flower
-        task_send_sent_event=True,
+        task_send_sent_event=False,  # Flower hears of a task when a worker has it; this would be a second message an order
         broker_connection_retry_on_startup=True,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
-            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+            "visibility_timeout": settings.visibility_seconds,
             "socket_keepalive": True,
             "health_check_interval": 15,
-            "retry_on_timeout": True,
+            # no retry_on_timeout: kombu pipelines a batch only where no write can be repeated unseen
         },
         broker_connection_max_retries=None,
         enable_utc=True,
     )
     return app
+
+
+@dataclass(frozen=True)
+class Message:
+    """One task on its way. ``shown`` is what operators see of its arguments in Flower."""
+
+    task: str
+    kwargs: dict[str, Any]
+    queue: str
+    id: str
+    shown: str = ""
+
+
+def publish(app: Celery, messages: Iterable[Message]) -> None:
+    """Send ordinary Celery tasks, many in one round trip, past the routing and retrying of ``send_task`` (a third of its time).
+
+    Raises:
+        kombu.exceptions.OperationalError, OSError, redis.exceptions.RedisError: the broker is away; some may have been sent.
+    """
+    try:
+        with app.producer_or_acquire() as producer, producer.batch():
+            for message in messages:
+                _add(app, producer, message)
+    except KombuError as error:
+        raise OperationalError(str(error)) from error
+
+
+def _add(app: Celery, producer: Any, message: Message) -> None:
+    task = app.amqp.as_task_v2(
+        message.id, message.task, (), message.kwargs, argsrepr="()", kwargsrepr=message.shown, ignore_result=True
+    )
+    producer.publish(
+        task.body,
+        exchange="",
+        routing_key=message.queue,
+        serializer="json",
+        headers=task.headers,
+        **task.properties,
+    )

@@ -36,6 +36,9 @@ class Limits:
     seconds: float | None = None  # wall clock
     memory_bytes: int | None = None  # address space (RLIMIT_AS)
     output_bytes: int | None = None  # size of any one file it writes (RLIMIT_FSIZE)
+    data_bytes: int | None = (
+        None  # private writable memory (RLIMIT_DATA): for GPU drivers, which reserve terabytes of addresses
+    )
 
 
 class Fault(InternalFault):
@@ -62,7 +65,11 @@ def bind(parent: int, limits: Limits) -> None:
     if os.getppid() != parent:
         os._exit(_ORPHANED)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for kind, limit in ((resource.RLIMIT_AS, limits.memory_bytes), (resource.RLIMIT_FSIZE, limits.output_bytes)):
+    for kind, limit in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_DATA, limits.data_bytes),
+        (resource.RLIMIT_FSIZE, limits.output_bytes),
+    ):
         hard = resource.getrlimit(kind)[1]
         if limit is not None:
             ceiling = limit if hard == resource.RLIM_INFINITY else min(limit, hard)

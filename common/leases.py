@@ -1,16 +1,17 @@
 """Leases and heartbeats in Redis: who works on what, seen in seconds.
 
 ``lease:<order>``  JSON {worker, fraction} with a short TTL, taken once (NX) and renewed by the worker. When the attempt has
-ended it reads ``ended`` for an hour, so that a second copy of the same message is recognised and dropped.
-``revoked:<order>``  set by the orchestrator when it gives an attempt up: the worker stops at its next renewal.
-``worker:<name>``  what a worker offers (queues, slots), with a TTL: no key, no worker.
+ended it reads ``ended`` for ten minutes, so that a second copy of the same message is recognised and dropped; ``returned`` when
+a worker that is shut down gave the order back unfinished: it is given out again at once, and nobody is blamed.
+``revoked:<order>``  set by the orchestrator when it gives an attempt up: the worker asks every second, and stops.
+``worker:<name>``  what a worker is and offers (WorkerInfo), with a TTL: no key, no worker.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 
 from redis import Redis
@@ -20,7 +21,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 ENDED = "ended"
-_ENDED_SECONDS = 3600
+RETURNED = "returned"
+_ENDED_SECONDS = 600  # longer than the broker keeps a copy back; these keys are all that grows with the orders of a job
 _REVOKED_SECONDS = 24 * 3600
 
 
@@ -39,27 +41,51 @@ class Lease:
     worker: str
     fraction: float | None  # progress 0–1, None when unknown
     ended: bool = False
+    returned: bool = False
+
+
+class NodeState(StrEnum):
+    """Whether a worker takes orders."""
+
+    READY = "ready"
+    DRAINING = "draining"  # it is shut down: what runs is finished or handed back
+    OUT_OF_SERVICE = "out of service"  # it fails too often, or no longer takes what is sent: see ``reason``
 
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """What a live worker offers. ``slots`` are concurrent orders over all its queues."""
+    """What a live worker is and offers. ``slots`` are concurrent orders over all its queues when it is ready."""
 
     name: str
     queues: tuple[str, ...]
     slots: int
+    encoders: tuple[str, ...] = ()  # FFmpeg's names; hardware encoders only when a test encode worked
+    decoders: tuple[str, ...] = ()  # hardware decoders whose pictures equalled the software decoder's
+    ffmpeg: str = ""  # version
+    host: str = ""
+    started_at: float = 0.0  # Unix time, s
+    running: int = 0  # orders at work now
+    cpu_load: float = 0.0  # share of all cores in use over the last seconds, 0–1
+    taken_at: float = 0.0  # Unix time of the last order or probe order that a pool process really took, s
+    state: NodeState = NodeState.READY
+    reason: str = ""  # why it is not ready, in words for the operator
+
+    @property
+    def offered(self) -> int:
+        """Slots that orders may be sent to now."""
+        return self.slots if self.state is NodeState.READY else 0
 
 
-def connect(broker_url: str) -> Redis:
+def connect(broker_url: str, *, timeout_seconds: float = 10.0, retries: int = 5) -> Redis:
     """A client of the broker's Redis that reconnects by itself (kombu's redis+socket:// is redis-py's unix://)."""
     url = broker_url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
     return Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=10,
-        socket_connect_timeout=5,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=min(5.0, timeout_seconds),
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=5),
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=retries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
 
@@ -73,15 +99,18 @@ class Leases:
 
     def take(self, order_id: str, worker: str) -> Claim:
         """Claim an order for this worker. Only one copy of a message ever gets TAKEN."""
-        if self._redis.exists(f"revoked:{order_id}"):
-            return Claim.REVOKED
         value = json.dumps({"worker": worker, "fraction": None})
-        taken = self._redis.set(f"lease:{order_id}", value, nx=True, px=self._ttl_ms)
+        with self._redis.pipeline() as both:
+            both.exists(f"revoked:{order_id}")
+            both.set(f"lease:{order_id}", value, nx=True, px=self._ttl_ms)
+            revoked, taken = both.execute()
+        if revoked:
+            return Claim.REVOKED
         return Claim.TAKEN if taken else Claim.HELD
 
     def renew(self, order_id: str, worker: str, fraction: float | None) -> bool:
         """Extend the lease, or write it anew when the broker was flushed. False: the attempt was revoked, stop."""
-        if self._redis.exists(f"revoked:{order_id}"):
+        if self.is_revoked(order_id):
             return False
         value = json.dumps({"worker": worker, "fraction": fraction})
         self._redis.set(f"lease:{order_id}", value, px=self._ttl_ms)
@@ -91,8 +120,16 @@ class Leases:
         """The attempt has ended and its result is sent."""
         self._redis.set(f"lease:{order_id}", ENDED, ex=_ENDED_SECONDS)
 
+    def hand_back(self, order_id: str) -> None:
+        """The worker is shut down and stopped the attempt unfinished: let another one begin at once."""
+        self._redis.set(f"lease:{order_id}", RETURNED, ex=_ENDED_SECONDS)
+
+    def is_revoked(self, order_id: str) -> bool:
+        """True when the orchestrator has given the attempt up."""
+        return bool(self._redis.exists(f"revoked:{order_id}"))
+
     def revoke(self, order_id: str) -> None:
-        """Give an attempt up: whoever works on it stops at the next renewal."""
+        """Give an attempt up: whoever works on it stops within seconds."""
         self._redis.set(f"revoked:{order_id}", "1", ex=_REVOKED_SECONDS)
 
     def look(self, order_ids: Iterable[str]) -> dict[str, Lease]:
@@ -107,13 +144,15 @@ class Leases:
 def _lease(value: str | bytes) -> Lease:
     if value == ENDED:
         return Lease(worker="", fraction=None, ended=True)
-    fields = json.loads(value)
-    return Lease(worker=fields["worker"], fraction=fields["fraction"])
+    if value == RETURNED:
+        return Lease(worker="", fraction=None, returned=True)
+    held = json.loads(value)
+    return Lease(worker=held["worker"], fraction=held["fraction"])
 
 
 def advertise(redis: Redis, info: WorkerInfo, *, ttl_seconds: float) -> None:
     """Say that a worker is alive and what it takes."""
-    value = json.dumps({"queues": info.queues, "slots": info.slots})
+    value = json.dumps({name: value for name, value in asdict(info).items() if name != "name"})
     redis.set(f"worker:{info.name}", value, px=int(ttl_seconds * 1000))
 
 
@@ -130,5 +169,10 @@ def live_workers(redis: Redis) -> list[WorkerInfo]:
 
 
 def _worker(key: str, value: str | bytes) -> WorkerInfo:
-    fields = json.loads(value)
-    return WorkerInfo(name=key.removeprefix("worker:"), queues=tuple(fields["queues"]), slots=int(fields["slots"]))
+    """Fields that we do not know come from a newer worker and are left out."""
+    known = {field.name for field in fields(WorkerInfo)}
+    said = {name: value for name, value in json.loads(value).items() if name in known}
+    for name in ("queues", "encoders", "decoders"):
+        said[name] = tuple(said.get(name, ()))
+    said["state"] = NodeState(said.get("state", NodeState.READY))
+    return WorkerInfo(**said | {"name": key.removeprefix("worker:")})

@@ -174,6 +174,32 @@ def hevc_minimal_level(width: int, height: int, rate: Fraction) -> str | None:
     return None
 
 
+def level_violations(
+    codec: str,
+    width: int,
+    height: int,
+    rate: Fraction,
+    level: str,
+    *,
+    interlaced: bool = False,
+    bit_rate: int | None = None,
+    buffer_bits: int | None = None,
+) -> tuple[str, ...]:
+    """H.264 High or HEVC, by FFmpeg's codec name: every limit of the level that is broken, in words.
+
+    Interlaced HEVC would code each field as a picture of its own (H.265 D.3.3), which viewers show at half height.
+
+    Raises:
+        KeyError: no such level.
+    """
+    if codec == "hevc":
+        fields = ("HEVC has no interlaced frames, only fields as pictures of their own",) if interlaced else ()
+        return fields + hevc_level_violations(width, height, rate, level, bit_rate=bit_rate, buffer_bits=buffer_bits)
+    return h264_level_violations(
+        width, height, rate, level, interlaced=interlaced, bit_rate=bit_rate, buffer_bits=buffer_bits
+    )
+
+
 def _beyond(level: str, checks: list[tuple[str, int | Fraction | None, int, str]]) -> tuple[str, ...]:
     """Sentences for the values above their limit; None is not asked."""
     return tuple(

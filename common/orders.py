@@ -7,12 +7,13 @@ An order names bytes by object keys. Keys are opaque: ``sources/<item id>``, ``h
 from __future__ import annotations
 
 from enum import StrEnum
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from common.errors import Actor, CinefarmError
-from common.media import Description, Value
+from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
 
 WIRE_VERSION = 1
@@ -43,6 +44,7 @@ class Plan(Value):
         default=False, description="REWRAP: FFmpeg writes an MP4; else the source's own container is carried over"
     )
     queue: str = "cpu"
+    fallback: str = Field(default="", description="why a device gave this item back: it never goes to one again")
     estimated_seconds: float = 0.0
     estimated_bytes: int = 0
 
@@ -79,6 +81,94 @@ class TranscodeOrder(OrderBase):
     original_instance_uid: str = Field(default="", description="source's SOP Instance UID; empty for plain video")
 
 
+class Timeline(Value):
+    """The clock of a cut source: how its time stamps become frame numbers and output times."""
+
+    time_base: Ratio = Field(description="seconds of one tick of the source's video stream")
+    shift: int = Field(description="ticks (whole seconds) added to every time stamp, so that none is below zero")
+    first_pts: int = Field(description="time stamp of frame 0, ticks")
+    start: Ratio = Field(default=Fraction(0), description="when the video starts after the file does, s")
+
+
+class Part(Value):
+    """Frames ``first`` to ``last`` (exclusive, numbered from 0 in display order) of a source of ``total`` frames.
+
+    The encoder gets exactly these. One neighbour on either side, where there is one, is read for the measurement alone:
+    VMAF's motion feature looks at the reference pictures before and after.
+    """
+
+    first: int = Field(ge=0)
+    last: int
+    total: int
+    read_from: int | None = Field(default=None, description="time stamp of the key frame to read from; None: the start")
+    first_pts: int | None = Field(default=None, description="time stamp of the first frame to read; None: no clock")
+    last_pts: int | None = Field(default=None, description="time stamp of the last frame to read")
+    start_ticks: int | None = Field(
+        default=None, description="when frame ``first`` is shown after frame 0, on the 90 kHz clock of variable rates"
+    )
+
+    @property
+    def frames(self) -> int:
+        """Frames to encode."""
+        return self.last - self.first
+
+    @property
+    def lead_in(self) -> int:
+        """Frames read before the first: 0 or 1."""
+        return int(self.first > 0)
+
+    @property
+    def lead_out(self) -> int:
+        """Frames read after the last: 0 or 1."""
+        return int(self.last < self.total)
+
+    @property
+    def frames_read(self) -> int:
+        """Frames to decode and measure."""
+        return self.lead_in + self.frames + self.lead_out
+
+
+class SplitOrder(OrderBase):
+    """Find where a source can be cut into about ``wanted`` parts. Result: SplitDone."""
+
+    kind: Literal["split"] = "split"
+    source_key: str
+    description: Description
+    wanted: int = Field(ge=2)
+
+
+class ChunkOrder(OrderBase):
+    """Encode and measure one part of a source. Result: ChunkDone."""
+
+    kind: Literal["chunk"] = "chunk"
+    source_key: str
+    description: Description
+    plan: Plan = Field(description="its recipe is the chunk's: this rung of the ladder, with the chunk's thread count")
+    part: Part
+    timeline: Timeline | None = Field(default=None, description="None: frames without a clock of their own")
+    output_prefix: str = Field(description="chunks/… : stream.nut, scores.npz and result.json go below it")
+
+
+class ChunkRef(Value):
+    """A chunk that was made, as the assembly needs it."""
+
+    part: Part
+    output_prefix: str
+    rung: int
+    worker: str
+
+
+class AssembleOrder(OrderBase):
+    """Join all chunks of a source into one stream; then judge, package and check as always. Result: TranscodeDone."""
+
+    kind: Literal["assemble"] = "assemble"
+    transcode: TranscodeOrder = Field(
+        description="the work as one worker would have done it, its address and UID included"
+    )
+    timeline: Timeline | None = None
+    chunks: tuple[ChunkRef, ...] = Field(description="in order of time, without gap or overlap")
+
+
 class DeliverOrder(OrderBase):
     """Bring one produced instance to one destination. Result: DeliverDone."""
 
@@ -93,10 +183,13 @@ class DeliverOrder(OrderBase):
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
+    bytes_per_second: int | None = Field(default=None, description="limit of the destination, over all workers")
+    sharers: int = Field(default=1, ge=1, description="deliveries to it at a time: a worker's share without the broker")
 
 
-WorkOrder = Annotated[DescribeOrder | TranscodeOrder | DeliverOrder, Field(discriminator="kind")]
-ORDERS: TypeAdapter[DescribeOrder | TranscodeOrder | DeliverOrder] = TypeAdapter(WorkOrder)
+AnyOrder = DescribeOrder | TranscodeOrder | SplitOrder | ChunkOrder | AssembleOrder | DeliverOrder
+WorkOrder = Annotated[AnyOrder, Field(discriminator="kind")]
+ORDERS: TypeAdapter[AnyOrder] = TypeAdapter(WorkOrder)
 
 
 class Pooled(Value):
@@ -155,6 +248,31 @@ class TranscodeDone(Value):
     reused: bool = Field(default=False, description="an earlier attempt's result was found and used")
 
 
+class SplitDone(Value):
+    """Where a source is cut; fewer than two parts: not at all, ``reason`` says why."""
+
+    kind: Literal["split"] = "split"
+    parts: tuple[Part, ...] = ()
+    timeline: Timeline | None = None
+    reason: str = ""
+
+
+class ChunkDone(Value):
+    """An encoded and measured part, whether or not it met the gate."""
+
+    kind: Literal["chunk"] = "chunk"
+    output_prefix: str
+    frames: int
+    stream_bytes: int
+    stream_digest: str
+    verdict: Verdict
+    scores: dict[str, Pooled]
+    encoder: str = ""
+    argv: tuple[str, ...] = Field(default=(), description="FFmpeg's arguments, places left out")
+    complaints: str = Field(default="", description="the decoder's own words; no path, no patient data")
+    reused: bool = False
+
+
 class DeliverDone(Value):
     """An object that arrived, and how that was proven."""
 
@@ -186,7 +304,8 @@ class Failure(Value):
         )
 
 
-Done = Annotated[DescribeDone | TranscodeDone | DeliverDone, Field(discriminator="kind")]
+AnyDone = DescribeDone | TranscodeDone | SplitDone | ChunkDone | DeliverDone
+Done = Annotated[AnyDone, Field(discriminator="kind")]
 
 
 class WorkResult(Value):

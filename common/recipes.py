@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -22,10 +23,14 @@ class Recipe(Value):
 
     transfer_syntax_uid: str = Field(description="target, e.g. 1.2.840.10008.1.2.4.102")
     codec: str = Field(description="h264, hevc or mpeg2video")
-    encoder: str = Field(description="FFmpeg's encoder name, e.g. libx264")
+    encoder: str = Field(description="FFmpeg's encoder name, e.g. libx264 or hevc_nvenc")
     profile: str = Field(description="encoder's profile name, e.g. high")
-    level: str = Field(description="e.g. 4.1")
-    crf: int = Field(ge=0, le=51, description="constant rate factor; lower is better and larger")
+    level: str = Field(description="e.g. 4.1; HEVC is always of the Main tier")
+    crf: int = Field(
+        ge=0,
+        le=51,
+        description="the encoder's constant-quality number: crf, NVENC's cq, global_quality; lower is better and larger",
+    )
     preset: str = "medium"
     max_rate_kbit: int = Field(description="VBV peak rate, kbit/s")
     buffer_kbit: int = Field(description="VBV buffer, kbit")
@@ -34,13 +39,36 @@ class Recipe(Value):
     threads: int = Field(
         default=6,
         ge=1,
-        description="encoder's frame threads; part of the recipe, because they shape the bytes: the same on every node",
+        description="encoder's frame threads (CPU encoders); part of the recipe, because they shape the bytes: the same on every node",
     )
 
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of all fields, hexadecimal."""
         return canonical_digest(self)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample: 10 in Main 10, else 8."""
+        return 10 if self.profile == "main10" else 8
+
+
+class Ladder(Value):
+    """The rungs of a profile made in another way: by a device, or for pictures beyond the level of the first choice."""
+
+    recipe: Recipe = Field(description="of the first rung")
+    qualities: tuple[int, ...] = Field(description="constant-quality number on each rung; fewer than rungs: ends early")
+
+    def rungs(self, number: int) -> tuple[Recipe, ...]:
+        """The recipe of this rung; nothing where this ladder has ended."""
+        return tuple(self.recipe.model_copy(update={"crf": q}) for q in self.qualities[number : number + 1])
+
+
+class Hardware(StrEnum):
+    """Whether devices may encode. CPU encoders write the same bytes on every node; devices and drivers do not."""
+
+    NEVER = "never"
+    ALLOWED = "allowed"
 
 
 class Threshold(Value):
@@ -68,7 +96,15 @@ class Profile(Value):
     name: str
     purpose: str
     ladder: tuple[Recipe, ...] = Field(description="empty: never encode, only keep or rewrap")
+    alternatives: tuple[Ladder, ...] = Field(
+        default=(), description="the same rungs for larger pictures and by devices; the first target that fits is taken"
+    )
+    hardware: Hardware = Hardware.NEVER
     gate: Gate
+
+    def recipes(self, rung: int) -> tuple[Recipe, ...]:
+        """Every recipe of one rung, the preferred target first."""
+        return (self.ladder[rung], *(recipe for other in self.alternatives for recipe in other.rungs(rung)))
 
     @property
     def digest(self) -> str:
@@ -84,19 +120,49 @@ def canonical_digest(value: Value) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _h264_high_41(crf: int, preset: str) -> Recipe:
-    """H.264 High@4.1 for .102; MaxBR 62.5 Mbit/s and MaxCPB 62.5 Mbit in High profile (H.264 Table A-1, cpbBrVclFactor 1250)."""
-    return Recipe(
-        transfer_syntax_uid="1.2.840.10008.1.2.4.102",
-        codec="h264",
-        encoder="libx264",
-        profile="high",
-        level="4.1",
-        crf=crf,
-        preset=preset,
-        max_rate_kbit=50_000,
-        buffer_kbit=62_500,
-    )
+_H264 = {"codec": "h264", "profile": "high", "max_rate_kbit": 50_000, "buffer_kbit": 62_500}
+"""High profile at 4.1 and 4.2: MaxBR 62.5 Mbit/s, MaxCPB 62.5 Mbit (H.264 Table A-1, cpbBrVclFactor 1250)."""
+
+_HEVC = {"codec": "hevc", "level": "5.1", "max_rate_kbit": 40_000, "buffer_kbit": 40_000}
+"""Main tier at 5.1: MaxBR 40 Mbit/s, MaxCPB 40 Mbit (H.265 Tables A.8 and A.9, factors 1000)."""
+
+TARGETS: dict[str, dict[str, Any]] = {
+    "1.2.840.10008.1.2.4.102": _H264 | {"level": "4.1"},
+    "1.2.840.10008.1.2.4.104": _H264 | {"level": "4.2"},
+    "1.2.840.10008.1.2.4.107": _HEVC | {"profile": "main"},
+    "1.2.840.10008.1.2.4.108": _HEVC | {"profile": "main10"},
+}
+"""What is encoded to, the most widely read first: 1080p30, 1080p60, 4K60; Main 10 where nothing else is accepted."""
+
+DEVICES = {"nvenc": "p6", "qsv": "veryslow", "vaapi": ""}
+"""Family of device encoders, the preferred first → preset. VAAPI drivers have no common preset."""
+
+_SAFER = 3
+"""Steps by which a device's quality number is better than the CPU's: devices need more bits for the same picture. Not
+measured on any device; the gate judges each result, and the last rung is the CPU's alone."""
+
+
+def _recipe(syntax: str, encoder: str, crf: int, preset: str, **fields: int) -> Recipe:
+    return Recipe(transfer_syntax_uid=syntax, encoder=encoder, crf=crf, preset=preset, **(TARGETS[syntax] | fields))
+
+
+def _cpu(crfs: tuple[int, ...], preset: str, syntax: str) -> Ladder:
+    encoder = {"h264": "libx264", "hevc": "libx265"}[TARGETS[syntax]["codec"]]
+    return Ladder(recipe=_recipe(syntax, encoder, crfs[0], preset), qualities=crfs)
+
+
+def _device(crfs: tuple[int, ...], family: str, syntax: str) -> Ladder:
+    qualities = tuple(max(1, crf - _SAFER) for crf in crfs[:-1])
+    encoder = f"{TARGETS[syntax]['codec']}_{family}"
+    return Ladder(recipe=_recipe(syntax, encoder, qualities[0], DEVICES[family], threads=1), qualities=qualities)
+
+
+def _ladders(crfs: tuple[int, ...], preset: str) -> dict[str, Any]:
+    """The profile's ladder, and every other way to make its rungs."""
+    first, *larger = (_cpu(crfs, preset, syntax) for syntax in TARGETS)
+    devices = (_device(crfs, family, syntax) for syntax in TARGETS for family in DEVICES)
+    own = tuple(recipe for number in range(len(crfs)) for recipe in first.rungs(number))
+    return {"ladder": own, "alternatives": (*larger, *devices)}
 
 
 def _gate(psnr: float, ssim: float, vmaf: float, *, psnr_p1: float, ssim_p1: float, vmaf_p1: float) -> Gate:
@@ -117,19 +183,20 @@ def _gate(psnr: float, ssim: float, vmaf: float, *, psnr_p1: float, ssim_p1: flo
 ARCHIVE = Profile(
     name="archive",
     purpose="the only copy from now on: PSNR ≥ 40 dB, SSIM ≥ 0.97, VMAF ≥ 93, and no ruined second",
-    ladder=tuple(_h264_high_41(crf, "medium") for crf in (18, 13, 8, 3)),
+    **_ladders((18, 13, 8, 3), "medium"),
     gate=_gate(40, 0.97, 93, psnr_p1=36, ssim_p1=0.95, vmaf_p1=85),
 )
 DIAGNOSTIC = Profile(
     name="diagnostic",
     purpose="read for diagnosis: PSNR ≥ 44 dB, SSIM ≥ 0.985, VMAF ≥ 95",
-    ladder=tuple(_h264_high_41(crf, "slow") for crf in (14, 9, 5, 2)),
+    **_ladders((14, 9, 5, 2), "slow"),
     gate=_gate(44, 0.985, 95, psnr_p1=41, ssim_p1=0.975, vmaf_p1=90),
 )
 REVIEW = Profile(
     name="review",
     purpose="conference and teaching copies: PSNR ≥ 36 dB, SSIM ≥ 0.95, VMAF ≥ 88",
-    ladder=tuple(_h264_high_41(crf, "medium") for crf in (23, 19, 15)),
+    **_ladders((23, 19, 15), "medium"),
+    hardware=Hardware.ALLOWED,
     gate=_gate(36, 0.95, 88, psnr_p1=32, ssim_p1=0.92, vmaf_p1=78),
 )
 LOSSLESS = Profile(

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_cpu_slots() -> int:
+    """Concurrent transcodes: x264 fills about four cores by itself, and two keep the gaps between orders filled."""
+    return max(2, len(os.sched_getaffinity(0)) // 4)
 
 
 def default_state_dir() -> Path:
@@ -25,10 +31,35 @@ class Settings(BaseSettings):
     )
     ledger_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the state directory")
     store_url: str = Field(
-        default="", description="file:///path or s3://…; empty: folder 'objects' in the state directory"
+        default="", description="file:///path or s3://bucket/prefix; empty: folder 'objects' in the state directory"
     )
     state_dir: Path = Field(
         default_factory=default_state_dir, description="ledger, objects and logs of an embedded farm"
+    )
+    s3_endpoint: str = Field(default="https://s3.amazonaws.com", description="S3 server: http[s]://host[:port]")
+    s3_region: str = Field(default="us-east-1", description="region that requests are signed for")
+    s3_access_key: str = Field(
+        default="", description="empty: AWS environment variables, the AWS credentials file, or the machine's role"
+    )
+    s3_secret_key: SecretStr = Field(default=SecretStr(""), description="belongs to s3_access_key")
+    s3_ca_file: Path | None = Field(default=None, description="PEM bundle that signs the server; default: certifi's")
+    s3_encryption: Literal["none", "SSE-S3", "SSE-KMS"] = Field(
+        default="none", description="server-side encryption asked for each object; none: as the bucket is set"
+    )
+    s3_kms_key: str = Field(default="", description="key id for SSE-KMS")
+    s3_part_bytes: int = Field(
+        default=8 << 20,
+        ge=5 << 20,
+        le=64 << 20,
+        description="first parts of a multipart upload, bytes (S3 takes none below 5 MiB); two are in memory per writer",
+    )
+    s3_timeout_seconds: float = Field(
+        default=60.0, gt=0, description="longest silence of the S3 server, s, before a request is tried again"
+    )
+    s3_retries: int = Field(
+        default=8,
+        ge=0,
+        description="further tries of a request; waits double from 0.4 s to 10 s, so 8 of them outlast half a minute",
     )
     scratch_dir: Path | None = Field(
         default=None, description="workers' temporary files; default: below the state directory"
@@ -44,8 +75,46 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="wait after a lease lapsed: the result may still be in the result queue"
     )
     max_attempts: int = Field(default=4, ge=1, description="tries per item and stage before it is set aside as failed")
+    patience_seconds: float = Field(
+        default=3 * 86_400.0,
+        ge=0,
+        description="how long an item of a submitted job waits for an archive that is away before it fails; a weekend. "
+        "`cinefarm migrate` does not wait: it ends with the items that failed named, and the same command goes on",
+    )
+    window_overrun_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="how far the estimated end of an order may lie past the end of its time window, s; else it waits for the next",
+    )
     cpu_slots: int = Field(default=0, ge=0, description="concurrent transcodes of a worker; 0: from the cores")
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")
+
+    visibility_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="how long the broker waits before it restores a message that was fetched and never acknowledged. Orders "
+        "are acknowledged when a pool process accepts them, results when the ledger has them: within seconds",
+    )
+    drain_seconds: float = Field(
+        default=25.0,
+        ge=0,
+        description="how long a worker that is told to stop lets its orders run before it hands them back; 5 s less than "
+        "Kubernetes' terminationGracePeriodSeconds of 30",
+    )
+    liveness_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="a worker that takes none of its own probe orders for this long, with a free slot and a broker that "
+        "answers, no longer takes orders: it ends, and its supervisor starts it again",
+    )
+    breaker_failures: int = Field(
+        default=3,
+        ge=1,
+        description="orders of different items that fail in a row by a worker's fault: it leaves the service",
+    )
+    breaker_pause_seconds: float = Field(
+        default=60.0, gt=0, description="wait before such a worker tests itself and comes back; doubles each time"
+    )
 
     child_memory_bytes: int = Field(
         default=8 << 30,
@@ -59,6 +128,31 @@ class Settings(BaseSettings):
         default=0.02,
         gt=0,
         description="slowest believable encode, as a fraction of real time; the limit follows from it",
+    )
+
+    chunk_after_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="estimated work from which one video is encoded by several workers, where slots are idle, s; 0: never. Off "
+        "by default: the cuts are part of the result's address and UID, so farms of different size would give one source two",
+    )
+    chunk_seconds: float = Field(default=60.0, gt=0, description="least estimated work of one chunk, s")
+    chunk_threads: int = Field(
+        default=1,
+        ge=1,
+        description="encoder threads of a chunk. One: chunks beside each other use the cores better than threads within one. "
+        "More where a worker has fewer slots than a quarter of its cores",
+    )
+    render_node: str = Field(
+        default="/dev/dri/renderD128", description="DRM device that VAAPI encodes on; the first GPU's by default"
+    )
+
+    flower_address: str = Field(
+        default="127.0.0.1", description="where Flower listens; beyond loopback it needs a password"
+    )
+    flower_port: int = Field(default=5555, ge=1, le=65535, description="TCP port of Flower")
+    flower_basic_auth: str = Field(
+        default="", repr=False, description="name:password of those who may see Flower; several with commas"
     )
 
     dicom_ae_title: str = Field(

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from celery import Celery
-from kombu import Consumer, Message, Queue
 from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 
 from common import queues
+from common.farm import Message, publish
 from common.leases import Lease, Leases, WorkerInfo, live_workers
 from common.logs import logger
-from common.orders import OrderBase, WorkResult
+from common.orders import AnyOrder, OrderBase, WorkResult
 
 log = logger(__name__)
+
+RESULTS_AT_ONCE = 100
+"""Recorded in one transaction: many share its costs, and a busy ledger is held for some tens of milliseconds only."""
 
 
 class Broker(Protocol):
@@ -28,6 +33,10 @@ class Broker(Protocol):
 
     def send(self, order: OrderBase, kind: str, queue: str) -> None:
         """Put an order into its queue; the message id is the order id."""
+        ...
+
+    def send_all(self, orders: Sequence[AnyOrder], queue: str) -> None:
+        """Put many orders into one queue at once."""
         ...
 
     def waiting(self, queue: str) -> set[str]:
@@ -46,8 +55,8 @@ class Broker(Protocol):
         """Concurrent orders that live workers offer, by queue."""
         ...
 
-    def receive(self, handle: Callable[[WorkResult], None], *, seconds: float) -> int:
-        """Pass waiting results to ``handle``; each is acknowledged after it returns. Waits at most ``seconds`` for the first."""
+    def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
+        """Pass waiting results to ``handle``; they are passed again when it raises. Waits at most ``seconds`` for the first."""
         ...
 
 
@@ -58,9 +67,7 @@ class CeleryBroker:
         self._app = app
         self._redis = redis
         self._leases = leases
-        self._connection: Any = None
-        self._consumer: Any = None
-        self._inbox: list[tuple[WorkResult | None, Message]] = []
+        self._inbox: list[tuple[WorkResult, str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +75,10 @@ class CeleryBroker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._disconnect()
+        texts, self._inbox = [text for _, text in self._inbox], []
+        if texts:  # read but not recorded: whoever comes next shall have them
+            with contextlib.suppress(RedisError):
+                self._redis.rpush(queues.ORCHESTRATOR, *reversed(texts))
 
     def send(self, order: OrderBase, kind: str, queue: str) -> None:
         """See Broker.
@@ -76,15 +86,20 @@ class CeleryBroker:
         Raises:
             ConnectionError: the broker is away; the order stays open in the ledger and is sent again by the watcher.
         """
+        self._publish([_message(order, kind, queue)])
+
+    def send_all(self, orders: Sequence[AnyOrder], queue: str) -> None:
+        """See Broker.
+
+        Raises:
+            ConnectionError: the broker is away; the orders stay open in the ledger and are sent again by the watcher.
+        """
+        self._publish([_message(order, order.kind, queue) for order in orders])
+
+    def _publish(self, messages: Sequence[Message]) -> None:
         try:
-            self._app.send_task(
-                queues.TASK_OF_KIND[kind],
-                kwargs={"order": order.model_dump(mode="json")},
-                queue=queue,
-                task_id=order.order_id,
-                retry=False,
-            )
-        except OperationalError as error:
+            publish(self._app, messages)
+        except (OperationalError, RedisError) as error:
             raise ConnectionError(str(error)) from error
 
     def waiting(self, queue: str) -> set[str]:
@@ -110,64 +125,45 @@ class CeleryBroker:
         """See Broker."""
         total: Counter[str] = Counter()
         for worker in self.workers():
-            total.update(dict.fromkeys(worker.queues, worker.slots))
+            total.update(dict.fromkeys(worker.queues, worker.offered))
         return dict(total)
 
-    def receive(self, handle: Callable[[WorkResult], None], *, seconds: float) -> int:
-        """See Broker."""
-        try:
-            self._connect()
-            self._drain(seconds)
-            return self._handle_all(handle)
-        except (OSError, RedisError, OperationalError) as error:
-            self._disconnect()
-            raise ConnectionError(str(error)) from error
+    def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
+        """See Broker. Celery's messages are read from Redis many at a time: a consumer of Celery's own takes three round trips each.
 
-    def _connect(self) -> None:
-        if self._connection is not None:
-            return
-        self._connection = self._app.connection_for_read()
-        self._connection.connect()
-        self._consumer = Consumer(
-            self._connection.default_channel,
-            queues=[Queue(queues.ORCHESTRATOR)],
-            on_message=self._collect,
-            prefetch_count=100,
-            accept=["json"],
-        )
-        self._consumer.consume()
+        What a killed orchestrator had read and not recorded is an ended lease without a result: the watcher gives it out again.
 
-    def _disconnect(self) -> None:
-        connection, self._connection, self._consumer = self._connection, None, None
-        self._inbox.clear()
-        if connection is not None:
-            connection.release()
-
-    def _drain(self, seconds: float) -> None:
-        wait = seconds
-        for _ in range(100):
-            try:
-                self._connection.drain_events(timeout=wait)
-            except TimeoutError:
-                return
-            wait = 0.005
-
-    def _collect(self, message: Message) -> None:
-        try:
-            _args, kwargs, _embed = message.decode()
-            result = WorkResult.model_validate(kwargs["result"])
-        except (ValidationError, KeyError, TypeError, ValueError) as error:
-            log.error("result_unreadable", error=type(error).__name__)
-            self._inbox.append((None, message))
-            return
-        self._inbox.append((result, message))
-
-    def _handle_all(self, handle: Callable[[WorkResult], None]) -> int:
-        handled = 0
-        while self._inbox:
-            result, message = self._inbox.pop(0)
-            if result is not None:
-                handle(result)
-                handled += 1
-            message.ack()
+        Raises:
+            ConnectionError: the broker is away.
+        """
+        if not self._inbox:
+            self._inbox = self._read(seconds)
+        if self._inbox:
+            handle([result for result, _ in self._inbox])
+        handled, self._inbox = len(self._inbox), []
         return handled
+
+    def _read(self, seconds: float) -> list[tuple[WorkResult, str]]:
+        try:
+            first: Any = self._redis.brpop([queues.ORCHESTRATOR], timeout=max(seconds, 0.001))  # 0 would wait for ever
+            texts: list[Any] = [] if first is None else [first[1]]
+            if texts:
+                texts += self._redis.rpop(queues.ORCHESTRATOR, RESULTS_AT_ONCE - 1) or []
+        except RedisError as error:
+            raise ConnectionError(str(error)) from error
+        return [(result, text) for text in texts if (result := _result(text)) is not None]
+
+
+def _message(order: OrderBase, kind: str, queue: str) -> Message:
+    shown = f"order {order.order_id}, item {order.item_id}, attempt {order.attempt}"
+    return Message(queues.TASK_OF_KIND[kind], {"order": order.model_dump(mode="json")}, queue, order.order_id, shown)
+
+
+def _result(text: str) -> WorkResult | None:
+    """The result in a message as kombu lays it into Redis: base64 of ``[args, kwargs, embed]``."""
+    try:
+        _args, kwargs, _embed = json.loads(base64.b64decode(json.loads(text)["body"]))
+        return WorkResult.model_validate(kwargs["result"])
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        log.error("result_unreadable", error=type(error).__name__)
+        return None

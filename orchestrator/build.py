@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+from common.errors import StoreFault
 from common.farm import make_app
 from common.leases import Leases, connect
+from common.logs import logger
 from common.settings import Settings
 from common.store import ObjectStore
 from common.store.open import open_store
 from orchestrator.broker import CeleryBroker
+from orchestrator.chunk_policy import Policy
 from orchestrator.ledger.database import Sessions, open_ledger
+from orchestrator.ledger.locks import Leadership
 from orchestrator.loop import Orchestrator
 from orchestrator.recorder import Recorder
 from orchestrator.watcher import Watcher
 
+log = logger(__name__)
+
 
 def build_store(settings: Settings) -> ObjectStore:
     """The object store of the settings."""
-    return open_store(settings.store_url or str(settings.objects_dir))
+    return open_store(settings.store_url or str(settings.objects_dir), settings)
+
+
+ABANDONED_SECONDS = 24 * 3600.0
+"""No object is written for so long: packaging 400 GB at its slowest takes 23 hours (workers.transcode)."""
+
+
+def prepare_store(store: ObjectStore) -> None:
+    """At the start: the store is tried, what an operator should know is logged, what killed writers left is discarded.
+
+    Raises:
+        StoreFault: it is missing, closed or full.
+    """
+    for note in store.check():
+        log.warning("store_note", note=note)
+    try:
+        discarded = store.discard_abandoned(ABANDONED_SECONDS)
+    except StoreFault as fault:  # listing uploads is a right of its own, and a lifecycle rule may do this instead
+        log.warning("abandoned_writes_not_discarded", message=fault.message)
+        return
+    if discarded:
+        log.warning("abandoned_writes_discarded", count=discarded)
 
 
 def build_ledger(settings: Settings) -> Sessions:
@@ -32,12 +59,26 @@ def build_broker(settings: Settings) -> CeleryBroker:
     return CeleryBroker(make_app(settings), redis, Leases(redis, ttl_seconds=settings.lease_seconds))
 
 
-def build_orchestrator(settings: Settings, ledger: Sessions, store: ObjectStore, broker: CeleryBroker) -> Orchestrator:
+def build_orchestrator(
+    settings: Settings,
+    ledger: Sessions,
+    store: ObjectStore,
+    broker: CeleryBroker,
+    leadership: Leadership | None = None,
+) -> Orchestrator:
     """The loop with its parts."""
     return Orchestrator(
         ledger,
         store,
         broker,
-        Recorder(ledger, store, max_attempts=settings.max_attempts),
+        Recorder(
+            ledger,
+            store,
+            max_attempts=settings.max_attempts,
+            queues=lambda: [queue for queue, slots in broker.slots().items() if slots],
+        ),
         Watcher(ledger, broker, grace_seconds=settings.lease_grace_seconds, max_attempts=settings.max_attempts),
+        leadership or Leadership(ledger.kw["bind"]),
+        overrun_seconds=settings.window_overrun_seconds,
+        chunks=Policy.of(settings),
     )

@@ -1,22 +1,32 @@
-"""Keep every queue's window full: about two orders for each free slot, the rest of the backlog stays in the ledger."""
+"""Keep every queue's window full: about two orders for each free slot, the rest of the backlog stays in the ledger.
+
+Replicas may dispatch at the same time: one at a time fills a queue's window (a lock by the queue's name), and rows that
+another transaction works on are passed over.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from common import queues
+from common.errors import EnvironmentFault
 from common.logs import logger
-from common.orders import DeliverOrder, DescribeOrder, TranscodeOrder
+from common.orders import AnyOrder, Failure
 from common.stages import State, check_transition
 from common.store import ObjectStore
-from orchestrator import work
+from orchestrator import chunking, limits, work
 from orchestrator.broker import Broker
+from orchestrator.chunk_policy import Policy
 from orchestrator.ledger.database import Sessions
-from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
+from orchestrator.ledger.locks import try_lock_transaction
+from orchestrator.ledger.schema import Attempt, Chunk, Delivery, Item, Job, now
+from orchestrator.sources import Sources
 
 log = logger(__name__)
 
@@ -26,23 +36,43 @@ WINDOW_PER_SLOT = 2
 OPEN = ("queued", "running")
 """Attempts that a worker has, or may still get."""
 
-Order = DescribeOrder | TranscodeOrder | DeliverOrder
+ESTIMATED_SECONDS = func.coalesce(Item.plan["estimated_seconds"].as_float(), 0.0)
+"""Of the work that an item's plan says; an item without a plan is only described."""
+
+BRING_AGAIN = timedelta(seconds=10)
+"""Wait after the store did not take a source; the others behind it go on."""
+
+Order = AnyOrder
 
 
-def dispatch(ledger: Sessions, broker: Broker, store: ObjectStore) -> int:
+def dispatch(
+    ledger: Sessions,
+    broker: Broker,
+    store: ObjectStore,
+    *,
+    sources: Sources | None = None,
+    overrun_seconds: float = 0.0,
+    chunks: Policy | None = None,
+    clock: Callable[[], datetime] = now,
+) -> int:
     """Fill the windows once; returns how many orders went out.
+
+    ``sources``: brings sources to ``store``; the caller keeps it from turn to turn.
+    ``overrun_seconds``: how far the estimate of an order may reach past the end of its time window.
+    ``chunks``: when one long video is encoded by several workers.
 
     The attempt is written before the message is sent: a crash between the two leaves a queued attempt without a message,
     which the watcher sends again. The other order could run work that the ledger does not know.
     """
+    sources, policy = sources or Sources(store), chunks or Policy()
     slots = broker.slots()
     sent = 0
     for queue in slots:
         with ledger.begin() as session:
-            free = WINDOW_PER_SLOT * slots[queue] - _open_attempts(session, queue)
-            orders = _take(session, store, queue, free, now()) if free > 0 else []
+            orders = _fill(session, sources, queue, slots[queue], limits.Gate(clock(), overrun_seconds), policy)
+        if orders:
+            broker.send_all(orders, queue)
         for order in orders:
-            broker.send(order, order.kind, queue)
             log.info(
                 "order_sent",
                 kind=order.kind,
@@ -55,52 +85,135 @@ def dispatch(ledger: Sessions, broker: Broker, store: ObjectStore) -> int:
     return sent
 
 
+def _fill(session: Session, sources: Sources, queue: str, slots: int, gate: limits.Gate, policy: Policy) -> list[Order]:
+    if not try_lock_transaction(session, f"window:{queue}"):
+        return []  # another replica fills it now; counting beside it would fill it twice
+    free = WINDOW_PER_SLOT * slots
+    if (limit := limits.queue_limit(session, queue)) is not None:
+        free = min(free, limit)
+    free -= _open_attempts(session, queue)
+    return _take(session, sources, queue, free, slots, gate, policy) if free > 0 else []
+
+
 def _open_attempts(session: Session, queue: str) -> int:
     statement = select(func.count()).select_from(Attempt).where(Attempt.queue == queue, Attempt.state.in_(OPEN))
     return session.scalar(statement) or 0
 
 
-def _take(session: Session, store: ObjectStore, queue: str, free: int, moment: datetime) -> list[Order]:
+def _take(
+    session: Session,
+    sources: Sources,
+    queue: str,
+    free: int,
+    slots: int,
+    gate: limits.Gate,
+    policy: Policy,
+) -> list[Order]:
     if queue == queues.DELIVER:
-        return [_begin_deliver(session, *pair) for pair in _ready_deliveries(session, free, moment)]
-    if queue == queues.DESCRIBE:
-        items = _ready_items(session, State.FOUND, free, moment)
-    else:
-        items = _ready_items(session, State.PLANNED, free, moment, Item.plan["queue"].as_string() == queue)
-    for item in items:
-        store.adopt(work.source_key(item), Path(item.source))  # only what is in the window needs a key
+        doors = limits.Doors(session, gate)
+        ready = _ready_deliveries(session, free, doors, gate)
+        return [_begin_deliver(session, *pair, doors.share(pair[1].destination, slots)) for pair in ready]
+    state = State.FOUND if queue == queues.DESCRIBE else State.PLANNED
+    parts = [] if queue == queues.DESCRIBE else _begin_parts(session, sources, queue, free, policy, gate)
+    items = _brought(sources, list(_ready_items(session, state, queue, free - len(parts), gate)))
     if queue == queues.DESCRIBE:
         return [_begin_describe(session, item) for item in items]
-    return [_begin_transcode(session, item, queue) for item in items]
+    # slots that would stay empty though each of these items had one: a long video may use them
+    idle = free - slots - len(parts) - len(items) + 1
+    begun = [_begin_transcode(session, item, queue, idle, policy) for item in items]
+    return [*parts, *(order for order in begun if order is not None)]
 
 
-def _ready_items(
-    session: Session, state: State, free: int, moment: datetime, *conditions: ColumnElement[bool]
-) -> list[Item]:
-    busy = exists().where(Attempt.item_id == Item.id, Attempt.state.in_(OPEN))
-    statement = (
-        select(Item)
-        .join(Job)
-        .where(Item.state == state, Item.not_before <= moment, Job.paused.is_(False), ~busy, *conditions)
-        .order_by(Job.priority.desc(), Item.number)
-        .limit(free)
-    )
-    return list(session.scalars(statement))
+def _begin_parts(
+    session: Session, sources: Sources, queue: str, free: int, policy: Policy, gate: limits.Gate
+) -> list[Order]:
+    """What videos that are cut wait for: joining first, since it ends an item, then chunks."""
+    jobs = _working_jobs(session, gate)
+    orders: list[Order] = []
+    for item in _brought(sources, chunking.ready_assemblies(session, queue, free, jobs, gate.moment)):
+        orders.append(chunking.assemble_order(session, item, policy))
+        _open(session, orders[-1], queue)
+    ready = chunking.ready_chunks(session, queue, free - len(orders), jobs, gate.moment)
+    there = {item.id for item in _brought(sources, list({item.id: item for item, _ in ready}.values()))}
+    for item, chunk in ready:
+        if item.id in there:
+            orders.append(chunking.chunk_order(session, item, chunk, policy))
+            _open(session, orders[-1], queue, chunk=chunk)
+    return orders
 
 
-def _ready_deliveries(session: Session, free: int, moment: datetime) -> list[tuple[Item, Delivery]]:
+def _brought(sources: Sources, items: list[Item]) -> list[Item]:
+    """Those whose source workers can read by now; only what is in the window is brought to the store."""
+    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items})
+    ready: list[Item] = []
+    for item in items:
+        fault = outcomes.get(work.source_key(item))
+        if isinstance(fault, EnvironmentFault):
+            log.warning("source_not_brought", item=item.id, code=fault.code, message=fault.message)
+            item.not_before = now() + BRING_AGAIN
+        elif fault is not None:
+            item.failure = Failure.of(fault).model_dump(mode="json")
+            item.state, item.reason = check_transition(item.state, State.FAILED), fault.message
+        elif work.source_key(item) in outcomes:
+            ready.append(item)
+    return ready
+
+
+def _ready_items(session: Session, state: State, queue: str, free: int, gate: limits.Gate) -> Iterator[Item]:
+    """Job by job, so that each look follows an index in its order: a million waiting items are not sorted for ten."""
+    for job in _working_jobs(session, gate):
+        busy = exists().where(Attempt.item_id == Item.id, Attempt.state.in_(OPEN))
+        statement = (
+            select(Item)
+            .where(Item.job_id == job.id, Item.state == state, Item.queue == queue, Item.not_before <= gate.moment)
+            .where(~busy, *gate.fits(job, ESTIMATED_SECONDS))
+            .order_by(Item.number)
+            .limit(free)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        for item in session.scalars(statement).all():
+            free -= 1
+            yield item
+        if free <= 0:
+            return
+
+
+def _working_jobs(session: Session, gate: limits.Gate) -> list[Job]:
+    """Jobs that may send something, the most urgent first, then first come, first served."""
+    statement = select(Job).where(Job.paused.is_(False), Job.cancelled.is_(False))
+    jobs = session.scalars(statement.order_by(Job.priority.desc(), Job.created_at, Job.id))
+    return [job for job in jobs if gate.is_open(job.window)]
+
+
+def _ready_deliveries(
+    session: Session, free: int, doors: limits.Doors, gate: limits.Gate
+) -> Iterator[tuple[Item, Delivery]]:
+    """Job by job; its destinations share what is free, then each may take what the others have left."""
+    for job in _working_jobs(session, gate):
+        places = [place for place in job.destinations if doors.room(job, place, free) > 0]
+        for most in (-(-free // max(1, len(places))), free):
+            for place in places:
+                for pair in _look_for_deliveries(session, job, place, doors, min(most, free), gate.moment):
+                    doors.take(place)
+                    free -= 1
+                    yield pair  # it leaves the pending ones before the next look
+
+
+def _look_for_deliveries(
+    session: Session, job: Job, place: str, doors: limits.Doors, most: int, moment: datetime
+) -> list[tuple[Item, Delivery]]:
+    """In the order in which they became ready, which is the index's: a backlog of a million is not sorted for ten."""
+    wanted = doors.room(job, place, most)
+    if wanted == 0:
+        return []
     statement = (
         select(Item, Delivery)
         .join(Delivery, Delivery.item_id == Item.id)
-        .join(Job, Job.id == Item.job_id)
-        .where(
-            Delivery.state == "pending",
-            Delivery.not_before <= moment,
-            Item.state == State.PRODUCED,
-            Job.paused.is_(False),
-        )
-        .order_by(Job.priority.desc(), Item.number)
-        .limit(free)
+        .where(Delivery.job_id == job.id, Delivery.state == "pending", Delivery.destination == place)
+        .where(Delivery.not_before <= moment, Item.state == State.PRODUCED, *doors.fits(job, place))
+        .order_by(Delivery.id)
+        .limit(wanted)
+        .with_for_update(of=(Item, Delivery), skip_locked=True, key_share=True)
     )
     return [(item, delivery) for item, delivery in session.execute(statement)]
 
@@ -112,28 +225,35 @@ def _begin_describe(session: Session, item: Item) -> Order:
     return order
 
 
-def _begin_transcode(session: Session, item: Item, queue: str) -> Order:
-    item.attempts += 1
+def _begin_transcode(session: Session, item: Item, queue: str, idle: int, policy: Policy) -> Order | None:
+    """None: its chunks go out from the next turn on."""
     item.state = check_transition(item.state, State.QUEUED)
-    order = work.transcode_order(item, item.attempts)
+    if chunking.cut(item):
+        chunking.lay_out(session, item)
+        return None
+    item.attempts += 1
+    order = chunking.split_order(item, idle, policy) or work.transcode_order(item, item.attempts)
     _open(session, order, queue)
     return order
 
 
-def _begin_deliver(session: Session, item: Item, delivery: Delivery) -> Order:
+def _begin_deliver(session: Session, item: Item, delivery: Delivery, pace: limits.Share) -> Order:
     delivery.attempts += 1
     delivery.state = "out"
-    order = work.deliver_order(item, delivery, delivery.attempts)
+    order = work.deliver_order(item, delivery, delivery.attempts).model_copy(update=asdict(pace))
     _open(session, order, queues.DELIVER, delivery)
     return order
 
 
-def _open(session: Session, order: Order, queue: str, delivery: Delivery | None = None) -> None:
+def _open(
+    session: Session, order: Order, queue: str, delivery: Delivery | None = None, chunk: Chunk | None = None
+) -> None:
     session.add(
         Attempt(
             order_id=order.order_id,
             item_id=order.item_id,
             delivery_id=delivery.id if delivery else None,
+            chunk_id=chunk.id if chunk else None,
             kind=order.kind,
             queue=queue,
             number=order.attempt,

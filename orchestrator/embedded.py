@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
 from redis.exceptions import RedisError
 
 from common import queues
@@ -53,11 +54,6 @@ def server_program() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise ProgramMissing("no Redis-compatible server was found", hint="Install valkey-server or redis-server.")
-
-
-def default_cpu_slots() -> int:
-    """Concurrent transcodes: x264 fills about four cores by itself, and two keep the gaps between orders filled."""
-    return max(2, (os.cpu_count() or 2) // 4)
 
 
 @contextmanager
@@ -111,6 +107,14 @@ class Child:
         """True while it runs."""
         return self.process is not None and self.process.poll() is None
 
+    def check_willing(self) -> None:
+        """Raise EnvironmentFault with its last words when it ended by saying that this machine is not fit (sysexits.h)."""
+        if self.process is None or self.process.returncode != os.EX_UNAVAILABLE:
+            return
+        words = self.log_file.read_text(errors="replace").rpartition("error: ")[2].strip().splitlines()
+        hint = " ".join(words[1:]) or f"Its log tells why: {self.log_file}"
+        raise EnvironmentFault(words[0] if words else f"{self.name} refuses to work on this machine", hint=hint)
+
     def stop(self) -> None:
         """End it and what it started. All work is safe in the ledger, so there is no reason to be slow."""
         if self.process is None:
@@ -130,7 +134,7 @@ class EmbeddedFarm:
         self.settings = settings.model_copy(
             update={
                 "broker_url": f"redis+socket://{socket}?virtual_host=0",
-                "store_url": str(settings.objects_dir),
+                "store_url": settings.store_url or str(settings.objects_dir),
             }
         )
         self._socket = socket
@@ -157,9 +161,14 @@ class EmbeddedFarm:
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
     def keep_alive(self) -> None:
-        """Start again what has died; call it now and then."""
+        """Start again what has died; call it now and then.
+
+        Raises:
+            EnvironmentFault: a worker refuses to work on this machine, in its own words.
+        """
         for child in (self._broker, *self._workers):
             if not child.alive():
+                child.check_willing()
                 log.warning("child_restarted", name=child.name)
                 child.start()
 
@@ -185,7 +194,7 @@ class EmbeddedFarm:
         argv = [sys.executable, "-m", "workers", "serve", *flags, "--slots", str(slots), "--name", name]
         argv += ["--log-file", str(self._logs / f"worker-{name}.jsonl")]
         env = dict(os.environ) | {
-            f"CINEFARM_{key.upper()}": str(value)
+            f"CINEFARM_{key.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             for key, value in self.settings.model_dump().items()
             if value not in (None, "")
         }

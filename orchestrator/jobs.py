@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any, Literal, cast
 from uuid import uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from common.destinations import parse_destination
@@ -23,9 +24,13 @@ from common.store import ObjectStore
 from orchestrator.ingest.folder import Found, find, parse_source
 from orchestrator.ingest.mapping import Mapping, header_json
 from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Item, Job, now
+from orchestrator.limits import DestinationLimit, limit_destination
 
 log = logger(__name__)
+
+ITEMS = cast(Table, Item.__table__)
 
 BATCH = 500
 """Items per transaction: a million files need two thousand commits, and a crash costs at most one batch of listing."""
@@ -39,6 +44,13 @@ class JobRequest:
     destinations: tuple[str, ...]
     profile: Profile
     audio: Audio = Audio.STRIP
+    name: str = ""
+    priority: int = 0
+    mapping_key: str | None = None  # the mapping CSV in the object store, for a service that lists the sources itself
+    window: str | None = None  # orchestrator.windows
+    window_policy: Literal["finish", "stop"] = "finish"
+    patience_seconds: float = 0.0
+    limits: tuple[tuple[str, DestinationLimit], ...] = ()  # by destination; a destination keeps them for later jobs
 
     @property
     def key(self) -> str:
@@ -70,7 +82,8 @@ def normalised(sources: Sequence[str], destinations: Sequence[str]) -> tuple[tup
 def submit(ledger: Sessions, request: JobRequest) -> str:
     """The id of the job for this request: the one that exists, else a new one."""
     with ledger.begin() as session:
-        job = session.scalars(select(Job).where(Job.key == request.key)).first()
+        lock_transaction(session, f"submit:{request.key}")
+        job = session.scalars(select(Job).where(Job.key == request.key).with_for_update(key_share=True)).first()
         if job is None:
             job = Job(
                 id=uuid4().hex,
@@ -82,6 +95,13 @@ def submit(ledger: Sessions, request: JobRequest) -> str:
             )
             session.add(job)
             log.info("job_submitted", job=job.id)
+        job.name, job.priority = request.name or job.name or "", request.priority
+        job.window, job.window_policy = request.window, request.window_policy
+        job.patience_seconds = request.patience_seconds
+        for uri, limit in request.limits:
+            limit_destination(session, uri, limit)
+        job.mapping_key = request.mapping_key or job.mapping_key
+        job.listing, job.problem, job.cancelled = "listing", "", False
         return job.id
 
 
@@ -94,10 +114,12 @@ def ingest(
     exclude: Sequence[Path],
     *,
     stopped: Callable[[], bool] = lambda: False,
+    again: bool = True,
 ) -> Listing:
     """List the sources into the ledger, in batches. Known items that failed, or whose file has changed, start again.
 
-    ``stopped`` is asked between batches; what is listed by then stays listed.
+    ``stopped`` is asked between batches; what is listed by then stays listed. Without ``again`` failed items stay failed: a
+    listing that goes on after a restart must not try poison again.
 
     Raises:
         PolicyError: a source cannot be found.
@@ -108,40 +130,57 @@ def ingest(
         stream = find(parse_source(source).path, exclude=exclude, ignored=listing.ignored)
         while not stopped() and (batch := list(islice(stream, BATCH))):
             with ledger.begin() as session:
-                _add(session, store, job_id, batch, mapping, listing)
+                _add(session, store, job_id, batch, mapping, listing, again=again)
     return listing
 
 
 def _add(
-    session: Session, store: ObjectStore, job_id: str, batch: list[Found], mapping: Mapping | None, listing: Listing
+    session: Session,
+    store: ObjectStore,
+    job_id: str,
+    batch: list[Found],
+    mapping: Mapping | None,
+    listing: Listing,
+    *,
+    again: bool,
 ) -> None:
     paths = [str(found.path) for found in batch]
     statement = select(Item).where(Item.job_id == job_id, Item.source.in_(paths))
     known = {item.source: item for item in session.scalars(statement)}
-    number = session.scalar(select(func.count()).select_from(Item).where(Item.job_id == job_id)) or 0
+    number = session.scalar(select(func.max(Item.number)).where(Item.job_id == job_id)) or 0
+    rows: list[dict[str, Any]] = []
     for found in batch:
         item = known.get(str(found.path))
         if item is None:
-            number += 1
-            item = Item(id=uuid4().hex, job_id=job_id, number=number, source=str(found.path), name=found.relative)
-            item.state, item.attempts, item.reason = State.FOUND, 0, ""
-            item.size_bytes, item.mtime_ns, item.work_seconds, item.not_before = (
-                found.size_bytes,
-                found.mtime_ns,
-                0.0,
-                now(),
-            )
-            session.add(item)
-            listing.new += 1
-        elif _starts_again(item, found):
+            rows.append(_row(job_id, number + len(rows) + 1, found) | _supplied(store, found, mapping))
+        elif _starts_again(item, found, again=again):
             _reset(item, found)
-        if item.state is State.FOUND:
-            _supply(store, item, found, mapping)
-        listing.found += 1
+        if item is not None and item.state is State.FOUND:
+            for name, value in _supplied(store, found, mapping).items():
+                setattr(item, name, value)
+    for _, alike in groupby(sorted(rows, key=len), key=len):  # rows of one statement name the same columns
+        session.execute(insert(ITEMS), list(alike))  # past the unit of work, which costs more than the database
+    listing.new += len(rows)
+    listing.found += len(batch)
 
 
-def _starts_again(item: Item, found: Found) -> bool:
-    if item.state in (State.FAILED, State.CANCELLED):
+def _row(job_id: str, number: int, found: Found) -> dict[str, Any]:
+    """A new item."""
+    return {
+        "id": uuid4().hex,
+        "job_id": job_id,
+        "number": number,
+        "source": str(found.path),
+        "name": found.relative,
+        "size_bytes": found.size_bytes,
+        "mtime_ns": found.mtime_ns,
+        "state": State.FOUND,
+        "reason": "",
+    }
+
+
+def _starts_again(item: Item, found: Found, *, again: bool) -> bool:
+    if again and item.state in (State.FAILED, State.CANCELLED):
         return True
     changed = (item.size_bytes, item.mtime_ns) != (found.size_bytes, found.mtime_ns)
     return changed and item.state.is_end
@@ -151,20 +190,19 @@ def _reset(item: Item, found: Found) -> None:
     item.state = check_transition(item.state, State.FOUND)
     item.size_bytes, item.mtime_ns = found.size_bytes, found.mtime_ns
     item.attempts, item.not_before, item.reason = 0, now(), ""
-    item.failure = item.digest = item.description = item.plan = item.result = None
+    item.failure = item.digest = item.description = item.plan = item.split = item.result = None
 
 
-def _supply(store: ObjectStore, item: Item, found: Found, mapping: Mapping | None) -> None:
-    """Attach the mapping row's header, or set the item aside when the file cannot even be opened."""
+def _supplied(store: ObjectStore, found: Found, mapping: Mapping | None) -> dict[str, Any]:
+    """Fields of an item: the mapping row's header, or why it is set aside when the file cannot even be opened."""
     if found.problem is not None:
-        item.failure = Failure.of(found.problem).model_dump(mode="json")
-        item.state, item.reason = State.FAILED, found.problem.message
-        return
+        failure = Failure.of(found.problem).model_dump(mode="json")
+        return {"failure": failure, "state": State.FAILED, "reason": found.problem.message}
     row = mapping.row_for(found) if mapping is not None else None
     if row is None:
-        return
+        return {}
     header = header_json(row)
-    item.header_key = f"headers/{hashlib.sha256(header).hexdigest()}.json"
-    if store.size(item.header_key) is None:
-        store.put(item.header_key, header)
-    item.supplied = {"modality": row.modality, "sop_class": row.requested_class}
+    key = f"headers/{hashlib.sha256(header).hexdigest()}.json"
+    if store.size(key) is None:
+        store.put(key, header)
+    return {"header_key": key, "supplied": {"modality": row.modality, "sop_class": row.requested_class}}

@@ -7,12 +7,17 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from common.errors import EnvironmentFault
 from common.logs import logger
 from common.store import ObjectStore
-from orchestrator.broker import CeleryBroker
+from orchestrator.broker import Broker
+from orchestrator.chunk_policy import Policy
+from orchestrator.devices import DeviceWatch
 from orchestrator.dispatcher import dispatch
-from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.database import LedgerAway, Sessions
+from orchestrator.ledger.locks import Leadership
 from orchestrator.recorder import Recorder
+from orchestrator.sources import Sources
 from orchestrator.watcher import Watcher
 
 log = logger(__name__)
@@ -23,30 +28,65 @@ DISPATCH_SECONDS = 0.25
 
 
 class Orchestrator:
-    """Ties ledger and broker together. Holds no state of its own: stop it anywhere, start another."""
+    """Ties ledger and broker together. Holds no state of its own: stop it anywhere, start another, or let several run.
+
+    Every replica records and dispatches; the leader alone sweeps.
+    """
 
     def __init__(
-        self, ledger: Sessions, store: ObjectStore, broker: CeleryBroker, recorder: Recorder, watcher: Watcher
+        self,
+        ledger: Sessions,
+        store: ObjectStore,
+        broker: Broker,
+        recorder: Recorder,
+        watcher: Watcher,
+        leadership: Leadership,
+        *,
+        overrun_seconds: float = 0.0,
+        chunks: Policy | None = None,
     ) -> None:
         self._ledger = ledger
         self._store = store
+        self._sources = Sources(store)
         self._broker = broker
         self._recorder = recorder
         self._watcher = watcher
+        self._leadership = leadership
+        self._overrun_seconds = overrun_seconds
+        self._chunks = chunks or Policy()
+        self._devices = DeviceWatch(ledger, broker, recorder)
         self._next_sweep = self._next_dispatch = 0.0
 
     def tick(self, *, seconds: float = 0.2) -> None:
-        """One turn; waits at most ``seconds`` for results. A broker that is away is waited for, nothing is lost."""
+        """One turn; waits at most ``seconds`` for results. Broker, ledger or store away: waited for, nothing is lost.
+
+        A result whose transaction did not commit is kept and recorded at the next turn.
+        """
         try:
-            handled = self._broker.receive(self._recorder.record, seconds=seconds)
+            handled = self._broker.receive(self._recorder.record_all, seconds=seconds)
             if time.monotonic() >= self._next_sweep:
-                self._watcher.sweep()
+                if self._leadership.hold():
+                    self._watcher.sweep()
+                    self._devices.sweep()
                 self._next_sweep = time.monotonic() + SWEEP_SECONDS
             if handled or time.monotonic() >= self._next_dispatch:
-                dispatch(self._ledger, self._broker, self._store)
+                dispatch(
+                    self._ledger,
+                    self._broker,
+                    self._store,
+                    sources=self._sources,
+                    overrun_seconds=self._overrun_seconds,
+                    chunks=self._chunks,
+                )
                 self._next_dispatch = time.monotonic() + DISPATCH_SECONDS
+        except LedgerAway as error:
+            log.warning("ledger_away", error=type(error).__name__)
+            time.sleep(seconds)
         except (RedisError, OSError) as error:
             log.warning("broker_away", error=type(error).__name__)
+            time.sleep(seconds)
+        except EnvironmentFault as error:
+            log.warning("store_away", error=type(error).__name__)
             time.sleep(seconds)
 
     def run(self, until: Callable[[], bool]) -> None:

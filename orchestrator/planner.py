@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
 from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.levels import h264_level_violations, h264_minimal_level
+from common.levels import level_violations
 from common.media import Description, Kind, Scan
 from common.orders import Finding, Path, Plan
-from common.queues import CPU
-from common.recipes import Audio, Profile, Recipe
+from common.picture import encoded_size
+from common.queues import CPU, of_encoder
+from common.recipes import Audio, Hardware, Profile, Recipe
 
 REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
     "h264": (f"{ROOT}.102", f"{ROOT}.104"),
@@ -22,8 +23,12 @@ REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
 """Codec → syntaxes that a plain bitstream is held against, the most widely read first. Plain MPEG-2 is transcoded: no
 browser and so no web viewer plays it. An object that already is DICOM MPEG-2 is kept as it is."""
 
-ENCODE_SPEED = {"medium": 40e6, "slow": 20e6}
-"""Luma samples a second that are encoded and measured on two cores (benchmarks/bench_gate.py); for estimates only."""
+ENCODE_SPEED = {("libx264", "medium"): 40e6, ("libx264", "slow"): 20e6, ("libx265", "medium"): 12e6}
+"""Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess); for
+estimates only."""
+
+DEVICE_SPEED, SLOWEST = 40e6, 6e6
+"""Of any device, which waits for the measurement on the CPU, and of what is not in the table."""
 
 BITS_PER_SAMPLE = {18: 0.12, 13: 0.25}
 """Typical coded bits per luma sample by crf; for estimates only."""
@@ -41,21 +46,25 @@ def plan(
     modality: str = "",
     requested_class: str | None = None,
     destination_syntaxes: Sequence[str] | None = None,
+    queues: Collection[str] = (),
+    fallback: str = "",
 ) -> Plan:
     """Choose the cheapest path whose result is legal, and say why the cheaper ones are not.
 
     ``rung`` is the step of the profile's ladder to encode with; ``modality`` and ``requested_class`` (UID or short
-    name) are what the mapping row says of plain video; ``destination_syntaxes`` is what the archive takes.
+    name) are what the mapping row says of plain video; ``destination_syntaxes`` is what the archive takes; ``queues``
+    are those that live workers serve (beside the CPU's, which is always counted on); ``fallback`` is why a device gave
+    the item back: it stays on the CPU.
 
     Raises:
-        NoLegalPath: the profile never encodes, or its target is not accepted, and nothing cheaper is legal.
+        NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
     wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
     kept, why_not_kept = wanted.keep()
     if kept:
         return kept
     rewrapped, why_not = wanted.rewrap(why_not_kept)
-    return rewrapped or wanted.encode(profile, rung, why_not)
+    return rewrapped or wanted.encode(profile, rung, why_not, queues, fallback)
 
 
 class _Wanted:
@@ -110,28 +119,47 @@ class _Wanted:
             return self._rewrapped(uid, errors, why_not_kept), ""
         return None, why_not or f"{source.video.codec} is not carried over into DICOM as it is"
 
-    def encode(self, profile: Profile, rung: int, why_not: str) -> Plan:
+    def encode(self, profile: Profile, rung: int, why_not: str, queues: Collection[str], fallback: str) -> Plan:
         """The profile's recipe at this rung. Raises: NoLegalPath."""
         if not profile.ladder:
             raise NoLegalPath(
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",
                 hint="Use --profile archive to have it encoded and measured.",
             )
-        recipe = profile.ladder[rung]
-        if not self._accepts(recipe.transfer_syntax_uid):
-            raise NoLegalPath(f"the destination does not take {_short(recipe.transfer_syntax_uid)}")
-        _check_level(self.description, recipe)
+        fitting = self._fitting(profile.recipes(rung))
+        devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
+        recipe = choose(fitting, devices)
         target = self._target(recipe.codec)
-        reason = f"encoded to {_short(recipe.transfer_syntax_uid)} at crf {recipe.crf}: {why_not}; {target.reason}"
+        by = f"crf {recipe.crf}" if of_encoder(recipe.encoder) == CPU else f"quality {recipe.crf} by {recipe.encoder}"
+        reason = f"encoded to {_short(recipe.transfer_syntax_uid)} at {by}: {why_not}; {target.reason}"
+        if fallback:
+            reason += f" (back on the CPU: {fallback})"
         made = self._plan(Path.ENCODE, target.uid, recipe.transfer_syntax_uid, reason)
         video = self.description.video
         samples = video.width * video.height * video.frame_count
         estimates = {
-            "estimated_seconds": samples / ENCODE_SPEED.get(recipe.preset, ENCODE_SPEED["slow"]),
+            "estimated_seconds": samples / _speed(recipe),
             "estimated_bytes": int(samples * BITS_PER_SAMPLE.get(recipe.crf, 0.4) / 8),
         }
         ladder = {"recipe": recipe, "rung": rung, "rungs": len(profile.ladder), "gate": profile.gate}
-        return made.model_copy(update=ladder | estimates)
+        return made.model_copy(update=ladder | estimates | {"queue": of_encoder(recipe.encoder), "fallback": fallback})
+
+    def _fitting(self, recipes: Sequence[Recipe]) -> list[Recipe]:
+        """Recipes whose target is accepted and whose level holds the picture, in their order. Raises: NoLegalPath."""
+        accepted = [recipe for recipe in recipes if self._accepts(recipe.transfer_syntax_uid)]
+        if not accepted:
+            targets = dict.fromkeys(_short(recipe.transfer_syntax_uid) for recipe in recipes)
+            raise NoLegalPath(f"the destination does not take {' or '.join(targets)}")
+        fitting = [recipe for recipe in accepted if not _broken_limits(self.description, recipe)]
+        if fitting:
+            return fitting
+        video = self.description.video
+        largest = [r for r in accepted if video.scan is Scan.PROGRESSIVE or r.encoder == "libx264"] or accepted
+        raise NoLegalPath(
+            f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: "
+            f"{_broken_limits(self.description, largest[-1])[0]}",
+            hint="No transfer syntax that this profile encodes to holds it.",
+        )
 
     def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
         source = self.description
@@ -205,20 +233,31 @@ class _Wanted:
         )
 
 
-def _check_level(source: Description, recipe: Recipe) -> None:
-    """Refuse early what the recipe's level cannot hold (H.264 A.3); the worker asks again with the exact output size.
+def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
+    """The first recipe, or the first for the same target by a device whose queue is served."""
+    first = fitting[0]
+    served = (
+        recipe
+        for recipe in fitting
+        if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
+    )
+    return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
 
-    Raises:
-        NoLegalPath: with the level that would hold it.
-    """
+
+def _broken_limits(source: Description, recipe: Recipe) -> tuple[str, ...]:
+    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), or fields, which libx264 alone codes."""
     video, interlaced = source.video, source.video.scan is not Scan.PROGRESSIVE
-    broken = h264_level_violations(video.width, video.height, video.frame_rate, recipe.level, interlaced=interlaced)
-    if broken:
-        needed = h264_minimal_level(video.width, video.height, video.frame_rate, interlaced=interlaced)
-        hint = f"It needs level {needed}; no profile of this release encodes to it." if needed else ""
-        raise NoLegalPath(
-            f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: {broken[0]}", hint=hint
-        )
+    if interlaced and recipe.encoder != "libx264":
+        return (f"{recipe.encoder} encodes no interlaced video",)
+    width, height = encoded_size(video)
+    return level_violations(recipe.codec, width, height, video.frame_rate, recipe.level, interlaced=interlaced)
+
+
+def _speed(recipe: Recipe) -> float:
+    """Luma samples/s."""
+    if of_encoder(recipe.encoder) != CPU:
+        return DEVICE_SPEED
+    return ENCODE_SPEED.get((recipe.encoder, recipe.preset), SLOWEST)
 
 
 def _errors(findings: Sequence[Finding]) -> list[str]:

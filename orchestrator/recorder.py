@@ -2,55 +2,134 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import select, true
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from common.errors import CinefarmError, InternalFault
+from common.errors import CinefarmError, EnvironmentFault, HardwareFailed, InternalFault
 from common.logs import logger
 from common.media import Description
-from common.orders import DeliverDone, DescribeDone, Failure, Plan, TranscodeDone, WorkResult
-from common.recipes import Audio, Profile
-from common.retry import wait_before_retry
+from common.orders import ChunkDone, DeliverDone, DescribeDone, Failure, Plan, SplitDone, TranscodeDone, WorkResult
+from common.recipes import Audio, Hardware, Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
+from orchestrator import breaker, chunking
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
 from orchestrator.planner import plan
+from orchestrator.work import source_key
 
 log = logger(__name__)
 
 
 class Recorder:
-    """Applies results, one transaction each. Results of attempts that are no longer open are dropped."""
+    """Applies results, one transaction each. Results of attempts that are no longer open are dropped.
 
-    def __init__(self, ledger: Sessions, store: ObjectStore, *, max_attempts: int) -> None:
+    Attempt and item are locked first, so that of several replicas and the watcher one at a time decides about an item.
+    """
+
+    def __init__(
+        self,
+        ledger: Sessions,
+        store: ObjectStore,
+        *,
+        max_attempts: int,
+        queues: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """``queues``: those that live workers serve, asked only where a job allows devices."""
+        self._queues = queues
         self._ledger = ledger
         self._store = store
         self._max_attempts = max_attempts
 
+    def record_all(self, results: Sequence[WorkResult]) -> None:
+        """Apply many results in one transaction; when one of them breaks it, each in a transaction of its own.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, EnvironmentFault: ledger or store are away; nothing was written, call again.
+        """
+        try:
+            self._record(results)
+        except (DBAPIError, EnvironmentFault):
+            raise
+        except Exception as error:
+            log.warning("recording_singly", count=len(results), error=type(error).__name__)
+            for result in results:
+                self.record(result)
+
     def record(self, result: WorkResult) -> None:
-        """Apply one result."""
+        """Apply one result.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, EnvironmentFault: ledger or store are away; nothing was written, call again.
+        """
+        try:
+            self._record([result])
+        except (DBAPIError, EnvironmentFault):
+            raise
+        except Exception as error:  # a result that breaks a rule costs its item; the results behind it must not wait
+            log.exception("recording_broke", order=result.order_id, item=result.item_id)
+            fault = Failure.of(InternalFault(f"recording a result broke with {type(error).__name__}"))
+            with self._ledger.begin() as session:
+                _held = _lock(session, [result])
+                item = self._open_item(session, result.model_copy(update={"done": None, "failure": fault}))
+                if item is not None and not item.state.is_end:
+                    _fail(item, fault)
+
+    def _record(self, results: Sequence[WorkResult]) -> None:
         with self._ledger.begin() as session:
-            attempt = session.get(Attempt, result.order_id)
-            if attempt is None or attempt.state not in OPEN:
-                log.warning("late_result_dropped", order=result.order_id, item=result.item_id, worker=result.worker)
-                return
-            self._close(attempt, result)
-            item = session.get_one(Item, attempt.item_id)
-            item.work_seconds += result.seconds
-            if result.failure is not None:
-                self._failed(session, item, attempt, result.failure)
-            elif isinstance(result.done, DescribeDone):
-                self._described(session, item, result.done.description)
-            elif isinstance(result.done, TranscodeDone):
-                self._transcoded(session, item, result.done)
-            elif isinstance(result.done, DeliverDone):
-                self._delivered(session, item, attempt, result.done)
+            _held = _lock(session, results)  # the session itself knows its objects by weak references only
+            shared = _shared_digests(session, results)
+            for result in results:
+                self._apply(session, result, shared)
+            spent = session.info.pop("spent", ())
+        for (
+            key
+        ) in spent:  # after the commit: what it kept from the ledger would be lost; what we lose here is an orphan
+            self._store.delete(key)
+
+    def _apply(self, session: Session, result: WorkResult, shared: set[str]) -> None:
+        item = self._open_item(session, result)
+        if item is None:
+            log.warning("late_result_dropped", order=result.order_id, item=result.item_id, worker=result.worker)
+            return
+        attempt = session.get_one(Attempt, result.order_id)
+        item.work_seconds += result.seconds
+        if result.failure is None:
+            breaker.answered(session, item, attempt, now())
+        if result.failure is not None:
+            self._failed(session, item, attempt, result.failure)
+        elif isinstance(result.done, DescribeDone):
+            self._described(session, item, result.done.description, twins=result.done.description.digest in shared)
+        elif isinstance(result.done, TranscodeDone):
+            self._transcoded(session, item, result.done)
+            if attempt.kind == "assemble":
+                chunking.was_assembled(session, item)
+        elif isinstance(result.done, SplitDone):
+            chunking.was_split(item, result.done)
+        elif isinstance(result.done, ChunkDone):
+            chunking.was_encoded(session, item, attempt, result.done)
+        elif isinstance(result.done, DeliverDone):
+            self._delivered(session, item, attempt, result.done)
+        if item.state.is_end:  # the store need not keep a copy of what still lies where it was found
+            session.info.setdefault("spent", []).append(source_key(item))
         log.info("result_recorded", order=result.order_id, item=result.item_id, failed=result.failure is not None)
+
+    def _open_item(self, session: Session, result: WorkResult) -> Item | None:
+        """Close the result's attempt; its locked item, or None when the attempt is over or nobody wants its result now."""
+        attempt = session.get(Attempt, result.order_id)
+        if attempt is None or attempt.state not in OPEN:
+            return None
+        self._close(attempt, result)
+        item = session.get_one(Item, attempt.item_id)
+        return None if item.state.is_end else item
 
     def _close(self, attempt: Attempt, result: WorkResult) -> None:
         attempt.state = "failed" if result.failure else "done"
@@ -59,29 +138,32 @@ class Recorder:
         attempt.seconds = result.seconds
         attempt.failure = result.failure.model_dump(mode="json") if result.failure else None
 
-    def _described(self, session: Session, item: Item, description: Description) -> None:
+    def _described(self, session: Session, item: Item, description: Description, *, twins: bool) -> None:
         item.description = description.model_dump(mode="json")
         item.digest = description.digest
         _move(item, State.DESCRIBED)
-        twin = _twin(session, item, header_counts=description.dicom is None)
+        twin = _twin(session, item, header_counts=description.dicom is None) if twins else None
         if twin is not None:
             _move(item, State.SKIPPED, f"the same bytes as {twin.name}")
             return
         self._plan(session, item, description, rung=0)
 
-    def _plan(self, session: Session, item: Item, description: Description, *, rung: int) -> None:
+    def _plan(self, session: Session, item: Item, description: Description, *, rung: int, fallback: str = "") -> None:
         job = session.get_one(Job, item.job_id)
         try:
             if description.dicom is None and item.header_key is None:
                 raise missing_metadata(None)
             hints = item.supplied or {}
+            profile = Profile.model_validate(job.profile)
             made = plan(
                 description,
-                Profile.model_validate(job.profile),
+                profile,
                 audio=Audio(job.audio),
                 rung=rung,
                 modality=hints.get("modality", ""),
                 requested_class=hints.get("sop_class"),
+                queues=self._queues() if profile.hardware is Hardware.ALLOWED else (),
+                fallback=fallback,
             )
         except CinefarmError as error:
             _fail(item, Failure.of(error))
@@ -115,7 +197,7 @@ class Recorder:
     def _replan(self, session: Session, item: Item, done: Plan, made: TranscodeDone) -> None:
         description = Description.model_validate(item.description)
         item.state = State.DESCRIBED
-        self._plan(session, item, description, rung=done.rung + 1)
+        self._plan(session, item, description, rung=done.rung + 1, fallback=done.fallback)
         item.reason += f" (rung {done.rung + 1} of {done.rungs} missed the gate: {'; '.join(made.verdict.misses)})"
 
     def _produced(self, session: Session, item: Item) -> None:
@@ -124,7 +206,10 @@ class Recorder:
         for destination in job.destinations:
             delivery = known.get(destination)
             if delivery is None:
-                session.add(Delivery(item_id=item.id, destination=destination))
+                session.info["deliveries"][item.id].append(
+                    Delivery(item_id=item.id, job_id=job.id, destination=destination, state="pending")
+                )
+                session.add(session.info["deliveries"][item.id][-1])
             else:
                 delivery.state, delivery.attempts, delivery.failure = "pending", 0, None
         item.attempts = 0
@@ -133,7 +218,6 @@ class Recorder:
     def _delivered(self, session: Session, item: Item, attempt: Attempt, done: DeliverDone) -> None:
         delivery = session.get_one(Delivery, attempt.delivery_id)
         delivery.state, delivery.location, delivery.proof = "delivered", done.location, done.proof
-        session.flush()
         self._settle(session, item)
 
     def _settle(self, session: Session, item: Item) -> None:
@@ -147,32 +231,72 @@ class Recorder:
         for state in (State.DELIVERED, State.COMMITTED, State.DONE):
             _move(item, state)
         # the destinations have proven that they hold it: the store keeps the evidence only
-        self._store.delete(TranscodeDone.model_validate(item.result).instance_key)
+        session.info.setdefault("spent", []).append(TranscodeDone.model_validate(item.result).instance_key)
 
     def _failed(self, session: Session, item: Item, attempt: Attempt, failure: Failure) -> None:
         if failure.code == "NotVideo":
             _move(item, State.SKIPPED, failure.message)
             return
-        wait = wait_before_retry(failure, attempt.number, self._max_attempts)
+        if failure.code == HardwareFailed.__name__ and attempt.kind == "transcode":
+            self.fall_back(session, item, failure.message)
+            return
+        wait = breaker.failed(session, item, attempt, failure, self._max_attempts, now())
         if attempt.kind == "deliver":
             self._delivery_failed(session, item, attempt, failure, wait)
+        elif chunking.failed(session, item, attempt, failure, wait, self._store):
+            return
         elif wait is None:
             _fail(item, failure)
         else:
             retry_later(item, wait)
 
+    def fall_back(self, session: Session, item: Item, why: str) -> None:
+        """Plan an item whose device failed or went away for the CPU, on the same rung; it never goes to a device again."""
+        log.warning("fell_back_to_cpu", item=item.id, why=why)
+        given = Plan.model_validate(item.plan)
+        description = Description.model_validate(item.description)
+        item.state = State.DESCRIBED
+        self._plan(session, item, description, rung=given.rung, fallback=why)
+
     def _delivery_failed(
         self, session: Session, item: Item, attempt: Attempt, failure: Failure, wait: float | None
     ) -> None:
         delivery = session.get_one(Delivery, attempt.delivery_id)
+        if self._store.size(TranscodeDone.model_validate(item.result).instance_key) is None:
+            delivery.state = "pending"
+            _move(item, State.PLANNED, "the stored instance was lost before it was delivered: it is made again")
+            return
         delivery.failure = failure.model_dump(mode="json")
         if wait is None:
             delivery.state = "failed"
-            session.flush()
             self._settle(session, item)
             return
         delivery.state = "pending"
         delivery.not_before = now() + timedelta(seconds=wait)
+
+
+def _lock(session: Session, results: Sequence[WorkResult]) -> list[Attempt | Item | Job]:
+    """All attempts and items of some results, locked in two statements, always in the same order; and their jobs."""
+    ids = [result.order_id for result in results]
+    wanted = select(Attempt).where(Attempt.order_id.in_(ids)).order_by(Attempt.order_id)
+    attempts = session.scalars(wanted.with_for_update()).all()
+    wanted_items = select(Item).where(Item.id.in_({attempt.item_id for attempt in attempts})).order_by(Item.id)
+    items = session.scalars(wanted_items.with_for_update(key_share=True)).all()
+    jobs = session.scalars(select(Job).where(Job.id.in_({item.job_id for item in items})))
+    session.info["deliveries"] = deliveries = defaultdict(list)
+    wanted_deliveries = select(Delivery).where(Delivery.item_id.in_([item.id for item in items]))
+    for delivery in session.scalars(wanted_deliveries.order_by(Delivery.id)):
+        deliveries[delivery.item_id].append(delivery)
+    return [*attempts, *items, *jobs]
+
+
+def _shared_digests(session: Session, results: Sequence[WorkResult]) -> set[str]:
+    """Digests of some descriptions that an item has already, or that come twice: only with these a twin is looked for."""
+    digests = Counter(result.done.description.digest for result in results if isinstance(result.done, DescribeDone))
+    for digest in sorted(digests):
+        lock_transaction(session, f"twin:{digest}")  # of two copies described at once, one goes on
+    known = session.scalars(select(Item.digest).where(Item.digest.in_(digests))) if digests else ()
+    return {*(digest for digest in known if digest), *(digest for digest, count in digests.items() if count > 1)}
 
 
 def retry_later(item: Item, wait_seconds: float) -> None:
@@ -183,7 +307,8 @@ def retry_later(item: Item, wait_seconds: float) -> None:
 
 
 def _deliveries(session: Session, item: Item) -> list[Delivery]:
-    return list(session.scalars(select(Delivery).where(Delivery.item_id == item.id)))
+    """Those of an item that ``_lock`` has read."""
+    return list(session.info["deliveries"][item.id])
 
 
 def _twin(session: Session, item: Item, *, header_counts: bool) -> Item | None:

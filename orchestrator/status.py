@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from common.stages import ENDS, State
-from orchestrator.ledger.schema import Attempt, Item
+from orchestrator.ledger.schema import Attempt, Item, Job, Tally
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,34 @@ class Progress:
         return all(state in ENDS for state, count in self.counts.items() if count)
 
 
+class JobState(StrEnum):
+    """How a whole job stands, in the order in which it is judged."""
+
+    CANCELLED = "cancelled"
+    REFUSED = "refused"  # its sources could not be listed, or its mapping not be read
+    PAUSED = "paused"
+    LISTING = "listing"
+    WORKING = "working"
+    ENDED = "ended"  # every item has; some may have failed
+
+
+def job_state(job: Job, seen: Progress) -> JobState:
+    """The state of a job from its row and its items."""
+    if job.cancelled:
+        return JobState.CANCELLED
+    if job.listing == "failed":
+        return JobState.REFUSED
+    if job.listing == "listed" and seen.settled:
+        return JobState.ENDED
+    if job.paused:
+        return JobState.PAUSED
+    return JobState.LISTING if job.listing == "listing" else JobState.WORKING
+
+
 def progress(session: Session, job_id: str) -> Progress:
-    """How a job stands now."""
-    statement = select(Item.state, func.count(), func.sum(Item.size_bytes)).where(Item.job_id == job_id)
-    rows = list(session.execute(statement.group_by(Item.state)))
+    """How a job stands now. The items are counted by triggers (Tally), so that a watcher may ask twice a second."""
+    statement = select(Tally.state, func.sum(Tally.items), func.sum(Tally.bytes)).where(Tally.job_id == job_id)
+    rows = [row for row in session.execute(statement.group_by(Tally.state)) if row[1]]
     running = session.execute(
         select(Item.name, Attempt.kind, Attempt.fraction, Attempt.worker)
         .join(Item, Item.id == Attempt.item_id)
@@ -48,7 +73,7 @@ def progress(session: Session, job_id: str) -> Progress:
         .limit(20)
     )
     return Progress(
-        counts={state: count for state, count, _ in rows},
+        counts={state: int(count) for state, count, _ in rows},
         running=tuple(Running(*row) for row in running),
         bytes_total=sum(int(size or 0) for _, _, size in rows),
         bytes_done=sum(int(size or 0) for state, _, size in rows if state in ENDS),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, defer
 
 from common.errors import Actor
 from common.leases import Lease
 from common.logs import logger
 from common.orders import ORDERS, Failure
 from common.stages import State, check_transition
+from orchestrator import chunking, limits
 from orchestrator.broker import Broker
 from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.database import Sessions
-from orchestrator.ledger.schema import Attempt, Delivery, Item, now
+from orchestrator.ledger.schema import FOR_CHANGE, Attempt, Delivery, Item, Job, now
 from orchestrator.recorder import retry_later
 
 log = logger(__name__)
@@ -24,33 +27,59 @@ log = logger(__name__)
 RESULT_GRACE_SECONDS = 30.0
 """How long an ended attempt's result may take through the broker before it counts as lost with it."""
 
+STOPPING = timedelta(seconds=60)
+"""How long a withdrawn attempt is watched: a message that was on its way may still be taken, and must be stopped again."""
+
 
 class Watcher:
-    """Compares open attempts with leases and queues."""
+    """Compares open attempts with leases, queues, time windows, and what people have asked for since (pause, cancel)."""
 
-    def __init__(self, ledger: Sessions, broker: Broker, *, grace_seconds: float, max_attempts: int) -> None:
+    def __init__(
+        self,
+        ledger: Sessions,
+        broker: Broker,
+        *,
+        grace_seconds: float,
+        max_attempts: int,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._ledger = ledger
         self._broker = broker
         self._grace = timedelta(seconds=grace_seconds)
         self._max_attempts = max_attempts
+        self._clock = clock
 
     def sweep(self) -> None:
-        """One look at all open attempts."""
+        """One look at all open attempts. Rows that a result is being recorded for are passed over: they are alive."""
         with self._ledger.begin() as session:
-            attempts = list(session.scalars(select(Attempt).where(Attempt.state.in_(OPEN))))
-            leases = self._broker.look(attempt.order_id for attempt in attempts)
-            silent = [
-                attempt for attempt in attempts if not self._alive(session, attempt, leases.get(attempt.order_id))
-            ]
-            lost = [attempt for attempt in silent if attempt.state == "running"]
-            unsent = self._not_in_broker([attempt for attempt in silent if attempt.state == "queued"])
-            for attempt in lost:
-                self._lose(session, attempt)
-            for attempt in unsent:
-                attempt.sent_at = now()
-        for attempt in unsent:
+            watched = _watched(session, limits.Gate(self._clock()))
+            leases = self._broker.look(seen.attempt.order_id for seen in watched)
+            unsent = [(ORDERS.validate_python(one.order), one) for one in self._judge(session, watched, leases)]
+        for order, attempt in unsent:
             log.warning("order_sent_again", order=attempt.order_id, item=attempt.item_id)
-            self._broker.send(ORDERS.validate_python(attempt.order), attempt.kind, attempt.queue)
+            self._broker.send(order, attempt.kind, attempt.queue)
+
+    def _judge(self, session: Session, watched: list[Watched], leases: dict[str, Lease]) -> list[Attempt]:
+        """Act on each attempt; returns those that the broker must get again."""
+        silent: list[Attempt] = []
+        for seen in watched:
+            attempt, lease = seen.attempt, leases.get(seen.attempt.order_id)
+            if attempt.state == "stopping":
+                self._stop(attempt, lease)
+            elif seen.unwanted(leased=lease is not None):
+                self._withdraw(session, attempt)
+            elif lease is not None and lease.returned:
+                log.info("attempt_returned", order=attempt.order_id, item=attempt.item_id)
+                give_out_again(session, attempt, None)
+            elif not self._alive(session, attempt, lease):
+                silent.append(attempt)
+        for attempt in silent:
+            if attempt.state == "running":
+                self._lose(session, attempt)
+        unsent = self._not_in_broker([attempt for attempt in silent if attempt.state == "queued"])
+        for attempt in unsent:
+            attempt.sent_at = now()
+        return unsent
 
     def _alive(self, session: Session, attempt: Attempt, lease: Lease | None) -> bool:
         moment = now()
@@ -67,18 +96,64 @@ class Watcher:
         if attempt.state == "running":
             return
         attempt.state = "running"
-        if attempt.kind == "transcode":
-            item = session.get_one(Item, attempt.item_id)
+        item = session.get_one(Item, attempt.item_id, with_for_update=FOR_CHANGE)
+        if item.state is State.QUEUED:
             item.state = check_transition(item.state, State.RUNNING)
 
     def _not_in_broker(self, attempts: list[Attempt]) -> list[Attempt]:
         waiting = {queue: self._broker.waiting(queue) for queue in {attempt.queue for attempt in attempts}}
         return [attempt for attempt in attempts if attempt.order_id not in waiting[attempt.queue]]
 
+    def _withdraw(self, session: Session, attempt: Attempt) -> None:
+        """Its job was paused or cancelled, or its window closed: nobody is to blame, and a result that still comes is dropped."""
+        log.info("attempt_withdrawn", order=attempt.order_id, item=attempt.item_id)
+        give_out_again(session, attempt, None)
+        attempt.state = "stopping"
+        self._broker.revoke(attempt.order_id)
+
+    def _stop(self, attempt: Attempt, lease: Lease | None) -> None:
+        """Say it again until no lease is left: a flushed broker forgets what was revoked, and its worker goes on."""
+        if lease is not None and not lease.ended and not lease.returned:
+            self._broker.revoke(attempt.order_id)
+        elif now() - (attempt.ended_at or attempt.sent_at) > STOPPING:
+            attempt.state = "stopped"
+
     def _lose(self, session: Session, attempt: Attempt) -> None:
         log.warning("attempt_lost", order=attempt.order_id, item=attempt.item_id, worker=attempt.worker)
         self._broker.revoke(attempt.order_id)
         give_out_again(session, attempt, self._max_attempts)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One attempt that is not over, and what its item and job say about it."""
+
+    attempt: Attempt
+    item_state: State
+    paused: bool
+    halted: bool
+
+    def unwanted(self, *, leased: bool) -> bool:
+        """True when it must be stopped: its item has ended, or its job is paused and it has not begun (halted: even then)."""
+        return self.item_state.is_end or self.halted or (self.paused and not leased and self.attempt.state == "queued")
+
+
+def _watched(session: Session, gate: limits.Gate) -> list[Watched]:
+    """A closed window acts like a pause: an order that nobody has begun comes back; what runs is stopped if so wished."""
+    doors = limits.Doors(session, gate)
+    statement = (
+        select(Attempt, Item.state, Job, Delivery.destination)
+        .join(Item, Item.id == Attempt.item_id)
+        .join(Job, Job.id == Item.job_id)
+        .outerjoin(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(Attempt.state.in_((*OPEN, "stopping")))
+        .options(defer(Attempt.order))  # large, and read of the few only that are sent again
+        .with_for_update(of=Attempt, skip_locked=True)
+    )
+    return [
+        Watched(attempt, state, job.paused or doors.holds(job, place), job.halted or doors.stops(job, place))
+        for attempt, state, job, place in session.execute(statement)
+    ]
 
 
 def give_out_again(session: Session, attempt: Attempt, max_attempts: int | None) -> None:
@@ -87,15 +162,22 @@ def give_out_again(session: Session, attempt: Attempt, max_attempts: int | None)
     A killed attempt is no failed one: ``max_attempts`` None means that the farm itself was stopped and nobody is to blame.
     """
     attempt.state, attempt.ended_at = "lost", now()
-    item = session.get_one(Item, attempt.item_id)
+    item = session.get_one(Item, attempt.item_id, with_for_update=FOR_CHANGE)
     worn_out = max_attempts is not None and attempt.number >= max_attempts
     failure = _worker_died(attempt.number)
     if attempt.kind == "deliver":
         delivery = session.get_one(Delivery, attempt.delivery_id)
         delivery.state = "failed" if worn_out else "pending"
         delivery.failure = failure.model_dump(mode="json") if worn_out else None
-        if not worn_out:
+        if max_attempts is None:
+            delivery.attempts = max(0, delivery.attempts - 1)
+        session.flush()
+        if not worn_out or _on_its_way(session, item):
             return
+    if chunking.give_back(session, attempt, worn_out=worn_out, blameless=max_attempts is None):
+        return
+    if item.state.is_end:
+        return  # cancelled meanwhile
     if worn_out:
         item.failure = failure.model_dump(mode="json")
         item.state, item.reason = check_transition(item.state, State.FAILED), failure.message
@@ -103,6 +185,12 @@ def give_out_again(session: Session, attempt: Attempt, max_attempts: int | None)
     if max_attempts is None:
         item.attempts = max(0, item.attempts - 1)
     retry_later(item, 0.0)
+
+
+def _on_its_way(session: Session, item: Item) -> bool:
+    """True while another delivery of the item goes on: its answer settles the item."""
+    going = exists().where(Delivery.item_id == item.id, Delivery.state.in_(["pending", "out"]))
+    return bool(session.scalar(select(going)))
 
 
 def _worker_died(attempts: int) -> Failure:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from uuid import uuid4
 
 from common import __version__
 from common.dicom import uids
 from common.media import Description
-from common.orders import DeliverOrder, DescribeOrder, Path, Plan, TranscodeDone, TranscodeOrder
+from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, TranscodeDone, TranscodeOrder
 from orchestrator.ledger.schema import Delivery, Item
 
 
@@ -23,10 +24,14 @@ def source_key(item: Item) -> str:
     return f"sources/{item.id}"
 
 
-def work_digest(plan: Plan) -> str:
-    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe and audio, hexadecimal."""
+def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
+    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe and audio, hexadecimal.
+
+    ``cuts``: first frames of the chunks that the video is made of: they shape its bytes.
+    """
     return _digest(
         {
+            **({"cuts": list(cuts)} if cuts else {}),
             "path": plan.path,
             "class": plan.sop_class_uid,
             "syntax": plan.transfer_syntax_uid,
@@ -36,19 +41,28 @@ def work_digest(plan: Plan) -> str:
     )
 
 
-def output_prefix(digest: str, header_key: str | None, plan: Plan) -> str:
+def output_prefix(digest: str, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
     """The result's address: source digest, then everything that shapes the output, our own version included."""
-    address = _digest({"work": work_digest(plan), "header": header_key, "version": __version__, "gate": _gate(plan)})
+    address = _digest(
+        {"work": work_digest(plan, cuts), "header": header_key, "version": __version__, "gate": _gate(plan)}
+    )
     return f"results/{digest[:2]}/{digest}/{address[:32]}"
 
 
-def instance_uid(description: Description, header_key: str | None, plan: Plan) -> str:
+def chunk_prefix(digest: str, plan: Plan, part: Part) -> str:
+    """A chunk's address: source digest, then range and all that shapes its bytes and its verdict."""
+    frames = [part.first, part.last, part.total]
+    address = _digest({"work": work_digest(plan), "frames": frames, "version": __version__, "gate": _gate(plan)})
+    return f"chunks/{digest[:2]}/{digest}/{address[:32]}"
+
+
+def instance_uid(description: Description, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
     """SOP Instance UID of the output: the source's own when its bytes are kept, else derived from source and work."""
     dicom = description.dicom
     if dicom is not None and plan.path is Path.KEEP:
         return dicom.sop_instance_uid
     origin = dicom.sop_instance_uid if dicom else f"{description.digest}:{header_key}"
-    return uids.instance_uid(origin, work_digest(plan))
+    return uids.instance_uid(origin, work_digest(plan, cuts))
 
 
 def describe_order(item: Item, attempt: int) -> DescribeOrder:
@@ -61,10 +75,10 @@ def describe_order(item: Item, attempt: int) -> DescribeOrder:
     )
 
 
-def transcode_order(item: Item, attempt: int) -> TranscodeOrder:
-    """The order to make an item's instance."""
+def transcode_order(item: Item, attempt: int, *, plan: Plan | None = None, cuts: Sequence[int] = ()) -> TranscodeOrder:
+    """The order to make an item's instance; ``plan`` and ``cuts``: by chunks, in another way than its own plan says."""
     description = Description.model_validate(item.description)
-    plan = Plan.model_validate(item.plan)
+    plan = plan or Plan.model_validate(item.plan)
     return TranscodeOrder(
         order_id=new_order_id(),
         item_id=item.id,
@@ -73,8 +87,8 @@ def transcode_order(item: Item, attempt: int) -> TranscodeOrder:
         description=description,
         plan=plan,
         header_key=None if description.dicom else item.header_key,
-        output_prefix=output_prefix(description.digest, item.header_key, plan),
-        sop_instance_uid=instance_uid(description, item.header_key, plan),
+        output_prefix=output_prefix(description.digest, item.header_key, plan, cuts),
+        sop_instance_uid=instance_uid(description, item.header_key, plan, cuts),
         original_instance_uid=description.dicom.sop_instance_uid if description.dicom else "",
     )
 

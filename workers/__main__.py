@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,19 +20,47 @@ cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @cli.command()
 def serve(
-    queue: Annotated[list[str], typer.Option(help="queue to take orders from; repeat for more")],
-    slots: Annotated[int, typer.Option(help="orders at a time")],
+    queue: Annotated[
+        list[str] | None, typer.Option(help="queue to take orders from; repeat for more; default: all it can serve")
+    ] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="orders at a time; default from the cores")] = None,
     name: Annotated[str, typer.Option(help="name shown to operators")] = "worker",
     log_file: Annotated[Path | None, typer.Option(help="where log lines go; default stderr")] = None,
     parent: Annotated[int | None, typer.Option(help="process that this worker must not outlive")] = None,
 ) -> None:
-    """Take orders until told to stop."""
+    """Take orders until told to stop. Exit codes: 0 drained, 69 this machine is not fit, 75 orders were no longer taken."""
     if parent is not None:
         bind(parent, Limits())
     logs.configure(log_file)
     from workers.serve import serve as run
 
-    run(Settings(), queues=tuple(queue), slots=slots, name=name)
+    try:
+        code = run(Settings(), queues=tuple(queue or ()), slots=slots, name=name)
+    except CinefarmError as error:
+        print(f"error: {error.message}\n{error.hint}".rstrip(), file=sys.stderr)  # noqa: T201 for the operator
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
+    raise typer.Exit(code)
+
+
+@cli.command()
+def selftest(
+    answer: Annotated[bool, typer.Option(help="print what came out, as known_answers.json has it")] = False,
+) -> None:
+    """Encode and measure a tiny clip whose answer is known. Exit codes: 0 right, 69 this machine is not fit."""
+    import tempfile
+
+    from workers import selftest as test
+    from workers.capabilities import listed
+
+    try:
+        if answer:
+            with tempfile.TemporaryDirectory(prefix="cinefarm-selftest-") as folder:
+                print(test.as_json(listed().ffmpeg, test.answer(Path(folder), Settings())))  # noqa: T201 the answer
+        else:
+            test.check(listed(), Settings())
+    except CinefarmError as error:
+        print(f"error: {error.message}\n{error.hint}".rstrip(), file=sys.stderr)  # noqa: T201 for the operator
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
 
 
 @cli.command()

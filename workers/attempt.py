@@ -14,24 +14,19 @@ from redis.exceptions import RedisError
 from common import logs
 from common.errors import CinefarmError, InternalFault, LeaseLost
 from common.leases import Claim, Leases
-from common.orders import (
-    DeliverDone,
-    DeliverOrder,
-    DescribeDone,
-    DescribeOrder,
-    Failure,
-    TranscodeDone,
-    TranscodeOrder,
-    WorkResult,
-)
+from common.orders import AnyDone, AnyOrder, Failure, WorkResult
+from workers.drain import Recall
 
 log = logs.logger(__name__)
 
-Order = DescribeOrder | TranscodeOrder | DeliverOrder
-Done = DescribeDone | TranscodeDone | DeliverDone
+Order = AnyOrder
+Done = AnyDone
 
 RENEWALS_PER_LEASE = 3
 """Two renewals may fail in a row before the lease lapses."""
+
+REVOCATION_CHECK_SECONDS = 1.0
+"""How often a worker asks whether its attempt was cancelled: people wait for that, so it does not wait for a renewal."""
 
 
 @dataclass
@@ -78,9 +73,12 @@ class Renewal:
         self._thread.join()
 
     def _renew(self) -> None:
-        while not self._stop.wait(self._interval):
+        due = time.monotonic() + self._interval
+        while not self._stop.wait(min(REVOCATION_CHECK_SECONDS, self._interval)):
             try:
-                alive = self._leases.renew(self._order_id, self._worker, self.attempt.fraction)
+                renews = time.monotonic() >= due
+                alive = self._extend() if renews else not self._leases.is_revoked(self._order_id)
+                due = time.monotonic() + self._interval if renews else due
             except (RedisError, OSError) as error:
                 log.warning("lease_renewal_failed", order=self._order_id, error=type(error).__name__)
                 continue
@@ -88,6 +86,9 @@ class Renewal:
                 log.warning("attempt_revoked", order=self._order_id)
                 self.attempt.revoked = True
                 return
+
+    def _extend(self) -> bool:
+        return self._leases.renew(self._order_id, self._worker, self.attempt.fraction)
 
 
 def perform(
@@ -98,39 +99,54 @@ def perform(
     *,
     worker: str,
     ttl_seconds: float,
-) -> None:
-    """Run ``work`` under a lease and send its result. A copy of an order that somebody else has, or had, is dropped."""
+    recall: Recall | None = None,
+) -> WorkResult | None:
+    """Run ``work`` under a lease and send its result, which is also returned.
+
+    A copy of an order that somebody else has, or had, is dropped, and so is one whose lease is lost; an order that
+    ``recall`` wants back is marked as returned in its lease. All three answer None.
+    """
+    recall = recall or Recall()
     claim = leases.take(order.order_id, worker)
     if claim is not Claim.TAKEN:
         log.warning("order_dropped", order=order.order_id, claim=claim)
-        return
+        return None
     logs.bind(order=order.order_id, item=order.item_id, kind=order.kind)
     started = time.monotonic()
     log.info("order_taken", attempt=order.attempt)
     try:
         with Renewal(leases, order.order_id, worker, ttl_seconds=ttl_seconds) as renewal:
-            result = _answer(order, lambda: work(order, renewal.attempt), worker, started)
+            result = _answer(order, lambda: work(order, renewal.attempt), worker, started, recall)
             if result is not None:
                 send(result)
-        leases.end(order.order_id)
+        if result is None and recall.wanted:
+            log.warning("order_handed_back")
+            leases.hand_back(order.order_id)
+        else:
+            leases.end(order.order_id)
+        return result
     finally:
         logs.clear()
 
 
-def _answer(order: Order, work: Callable[[], Done], worker: str, started: float) -> WorkResult | None:
+def _answer(order: Order, work: Callable[[], Done], worker: str, started: float, recall: Recall) -> WorkResult | None:
     done: Done | None = None
     failure: Failure | None = None
     try:
-        done = work()
+        with recall.interruptible():
+            done = work()
     except LeaseLost:
         log.warning("attempt_abandoned")
         return None
-    except CinefarmError as error:
-        log.warning("order_failed", code=error.code, message=error.message)
+    except Exception as error:
+        if recall.wanted:  # what the interruption became on its way up through the work's own handlers
+            return None
+        if isinstance(error, CinefarmError):
+            log.warning("order_failed", code=error.code, message=error.message)
+        else:  # a bug of ours costs this order, not the worker
+            log.exception("order_broke")
+            error = InternalFault(f"{order.kind} broke with {type(error).__name__}")
         failure = Failure.of(error)
-    except Exception as error:  # a bug of ours costs this order, not the worker
-        log.exception("order_broke")
-        failure = Failure.of(InternalFault(f"{order.kind} broke with {type(error).__name__}"))
     return WorkResult(
         order_id=order.order_id,
         item_id=order.item_id,

@@ -8,13 +8,25 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from redis import Redis
+
+from common.bandwidth import Pace, SharedBucket
 from common.errors import InternalFault
 from common.leases import Leases, connect
-from common.orders import DeliverOrder, DescribeDone, DescribeOrder, TranscodeOrder
+from common.orders import (
+    AssembleOrder,
+    ChunkOrder,
+    DeliverOrder,
+    DescribeDone,
+    DescribeOrder,
+    SplitOrder,
+    TranscodeOrder,
+)
 from common.settings import Settings
 from common.store import ObjectStore
 from common.store.open import open_store
 from workers.attempt import Attempt, Done, Order
+from workers.local import local_source
 
 
 class Worker:
@@ -26,35 +38,61 @@ class Worker:
     @cached_property
     def store(self) -> ObjectStore:
         """Where bytes are read from and written to."""
-        return open_store(self.settings.store_url or str(self.settings.objects_dir))
+        return open_store(self.settings.store_url or str(self.settings.objects_dir), self.settings)
 
     @cached_property
     def leases(self) -> Leases:
         """Leases in the broker's Redis."""
         return Leases(connect(self.settings.broker_url), ttl_seconds=self.settings.lease_seconds)
 
+    @cached_property
+    def _quick_redis(self) -> Redis:
+        """The broker's Redis for questions that must not hold a transfer up: asked once, for a second at most."""
+        return connect(self.settings.broker_url, timeout_seconds=1.0, retries=0)
+
     def work(self, order: Order, attempt: Attempt) -> Done:
         """Do what an order says."""
         if isinstance(order, DescribeOrder):
-            return self._describe(order)
+            return self._describe(order, attempt)
         if isinstance(order, TranscodeOrder):
             from workers.transcode import transcode
 
             with self.scratch(order.order_id) as scratch:
                 return transcode(order, self.store, scratch, self.settings, attempt)
+        if isinstance(order, SplitOrder | ChunkOrder | AssembleOrder):
+            return self._part(order, attempt)
         if isinstance(order, DeliverOrder):
             from workers.deliver import deliver
 
-            return deliver(order, self.store, self.settings)
+            return deliver(order, self.store, self.settings, self._pace(order, attempt))
         raise InternalFault(f"no work is known for {type(order).__name__}")
 
-    def _describe(self, order: DescribeOrder) -> DescribeDone:
+    def _part(self, order: SplitOrder | ChunkOrder | AssembleOrder, attempt: Attempt) -> Done:
+        """One video on many workers."""
+        from workers.assemble import assemble
+        from workers.chunks import find_cuts, make_chunk
+
+        with self.scratch(order.order_id) as scratch:
+            if isinstance(order, SplitOrder):
+                return find_cuts(order, self.store, scratch, self.settings, attempt)
+            if isinstance(order, ChunkOrder):
+                return make_chunk(order, self.store, scratch, self.settings, attempt)
+            return assemble(order, self.store, scratch, self.settings, attempt)
+
+    def _describe(self, order: DescribeOrder, attempt: Attempt) -> DescribeDone:
         from workers.describe import describe_sandboxed
 
-        path = self.store.local_path(order.source_key)
-        if path is None:
-            raise InternalFault("this store cannot show its objects as local files")
-        return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings))
+        with (
+            self.scratch(order.order_id) as scratch,
+            local_source(self.store, order.source_key, scratch, attempt.check) as path,
+        ):
+            return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings))
+
+    def _pace(self, order: DeliverOrder, attempt: Attempt) -> Pace:
+        if order.bytes_per_second is None:
+            return Pace(check=attempt.check)
+        bucket = SharedBucket(self._quick_redis, order.destination, sharers=order.sharers)
+        return Pace(attempt.check, order.bytes_per_second, bucket)
 
     @contextmanager
     def scratch(self, order_id: str) -> Iterator[Path]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.errors import CinefarmError, InternalFault, ProgramFailed, ProgramMissing, UnreadableSource
+from common.errors import CinefarmError, HardwareFailed, InternalFault, ProgramFailed, ProgramMissing, UnreadableSource
 from common.media import Description, Scan
 from common.orders import Path as Way
 from common.orders import Plan
 from common.process import Finished, Limits, call, run
-from common.recipes import Audio
+from common.recipes import Audio, Recipe
 from common.settings import Settings
-from workers.ffmpeg import command, x264
+from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
+from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
 from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
 from workers.quality import check_measurable
 
@@ -31,14 +32,14 @@ Report = Callable[[Progress], None]
 Asked = Callable[[], bool]
 
 _SLACK_BYTES = 64 << 20  # container, sound and score log beside the video
+_HD_SAMPLES = 1920 * 1080
 _INSPECT_SECONDS = 600.0  # reading a finished file once, on a slow disk
 _SOURCE_AT_FAULT = (  # how FFmpeg says it: AVERROR_INVALIDDATA, a playlist in disguise, -max_error_rate
     "Invalid data found when processing input",
     "Format not on whitelist",
     "Decode error rate",
 )
-_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)  # not SIGKILL: out of memory
-_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of an object in FFmpeg's memory: other in every run
+ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # of an object in FFmpeg's memory: other in every run
 _X264_MARK = b"x264 - core "
 
 
@@ -91,6 +92,7 @@ def encode(
         UnsupportedSource: colour, encoder or size is none that we can encode and measure.
         UnreadableSource: fewer or more frames came out of the decoder than were counted before.
         InternalFault: output or measurement is not complete.
+        HardwareFailed: the recipe's device is absent, broke, or made nothing usable; the CPU can try.
         ResourceLimit, LeaseLost, ProgramFailed: see common.process.run.
     """
     recipe = plan.recipe
@@ -98,27 +100,33 @@ def encode(
         raise InternalFault("an encode was planned without a recipe")
     video, frames = description.video, media.frame_count
     sound = plan.audio is Audio.KEEP and bool(description.audio)
-    shape = conversion(picture_of(media, description), keep_start=sound)
+    shape = conversion(picture_of(media, description), keep_start=sound, bits=recipe.bits)
     check_measurable(shape.width, shape.height)
-    x264.check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
+    check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     aside, log = scratch / "encoded.mp4", scratch / "scores.csv"
     argv = command.encode_command(
-        ffmpeg_program(), media, description, shape, recipe, plan.audio, output=aside, log=log.name, threads=cores()
+        ffmpeg_program(),
+        media,
+        description,
+        shape,
+        recipe,
+        plan.audio,
+        output=aside,
+        log=log.name,
+        threads=cores(shape.width * shape.height),
+        render_node=settings.render_node,
     )
-    duration = frames / media.frame_rate
-    limits = Limits(
-        seconds=max(settings.transcode_minimum_seconds, float(duration) / settings.transcode_speed_floor),
-        memory_bytes=settings.child_memory_bytes,
-        output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + frames * 400 + _SLACK_BYTES,
-    )
+    limits = _limits(recipe, frames, media.frame_rate, settings)
     reader = ProgressReader(progress)
-    with _temporary(aside, log):
-        finished = _run(argv, media, limits, reader, cancelled, scratch)
+    with temporary(aside, log), blaming_device(recipe):
+        finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch, recipe)
         encoded = reader.last.frame if reader.last else 0
+        if encoded != frames and on_device(recipe):
+            raise HardwareFailed(f"{recipe.encoder} gave {encoded} of {frames} frames")
         if encoded != frames:
             raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {encoded}")
         scores = parse_scores(log, frames)
-        written = _proven(aside, frames, (shape.width, shape.height), settings, decode=False)
+        written = proven(aside, frames, (shape.width, shape.height), settings, decode=False)
         aside.replace(output)
     return Encoded(
         path=output,
@@ -128,7 +136,18 @@ def encode(
         argv=public(argv, media.args[-1], str(aside)),
         scores=scores,
         encoder_version=written.encoder_version,
-        complaints=_ADDRESS.sub("", finished.stderr_tail),
+        complaints=ADDRESS.sub("", finished.stderr_tail),
+    )
+
+
+def _limits(recipe: Recipe, frames: int, rate: Fraction, settings: Settings) -> Limits:
+    """What an encode may use. A GPU driver reserves addresses without end, so there the memory really written is limited."""
+    duration, memory = frames / rate, settings.child_memory_bytes
+    return Limits(
+        seconds=max(settings.transcode_minimum_seconds, float(duration) / settings.transcode_speed_floor),
+        memory_bytes=None if on_device(recipe) else memory,
+        output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + frames * 400 + _SLACK_BYTES,
+        data_bytes=memory if on_device(recipe) else None,
     )
 
 
@@ -159,9 +178,9 @@ def rewrap(
     )
     # a field of an interlaced picture can be a sample of its own: only a decoder counts frames then
     decode = video.scan is not Scan.PROGRESSIVE
-    with _temporary(aside):
-        finished = _run(argv, media, limits, ProgressReader(progress), cancelled, scratch)
-        written = _proven(aside, video.frame_count, (video.width, video.height), settings, decode=decode)
+    with temporary(aside):
+        finished = run_ffmpeg(argv, media, limits, ProgressReader(progress), cancelled, scratch)
+        written = proven(aside, video.frame_count, (video.width, video.height), settings, decode=decode)
         aside.replace(output)
     return Wrapped(
         output, output.stat().st_size, written.frame_count, finished.seconds, public(argv, media.args[-1], str(aside))
@@ -169,7 +188,7 @@ def rewrap(
 
 
 @contextmanager
-def _temporary(*paths: Path) -> Iterator[None]:
+def temporary(*paths: Path) -> Iterator[None]:
     """Leave none of these files behind, whatever happens."""
     try:
         yield
@@ -178,27 +197,36 @@ def _temporary(*paths: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _run(
+def run_ffmpeg(
     argv: list[str],
     media: MediaInput,
     limits: Limits,
     reader: ProgressReader,
     cancelled: Asked | None,
     scratch: Path,
+    recipe: Recipe | None = None,
 ) -> Finished:
+    """Run FFmpeg on a source in the scratch folder; the source's own faults are told from the program's.
+
+    Raises:
+        UnreadableSource: the source is at fault.
+        CinefarmError: see common.process.run.
+    """
     try:
         return run(
             argv, name="ffmpeg", limits=limits, feed=media.feed, on_line=reader.line, cancelled=cancelled, cwd=scratch
         )
     except ProgramFailed as error:
+        if recipe is not None and (fault := device_fault(recipe, error)):
+            raise fault from error
         if any(words in error.stderr_tail for words in _SOURCE_AT_FAULT):
             raise UnreadableSource("the source is no video that can be decoded") from error
-        if -error.exit_code in _CRASHES:
+        if -error.exit_code in CRASHES:
             raise UnreadableSource(f"the decoder crashed on this source (exit code {error.exit_code})") from error
         raise
 
 
-def _proven(path: Path, frames: int, size: tuple[int, int], settings: Settings, *, decode: bool) -> Written:
+def proven(path: Path, frames: int, size: tuple[int, int], settings: Settings, *, decode: bool) -> Written:
     """Count what a finished file holds; in a child, since a rewrapped bitstream is as hostile as its source."""
     limits = Limits(_INSPECT_SECONDS, settings.child_memory_bytes)
     try:
@@ -262,13 +290,14 @@ def public(argv: list[str], *places: str) -> tuple[str, ...]:
     return tuple("<file>" if word in places else word for word in ("ffmpeg", *argv[1:]))
 
 
-def cores() -> int:
-    """CPU cores one FFmpeg may use: all that this process has, up to 16.
+def cores(samples: int = _HD_SAMPLES) -> int:
+    """CPU cores one FFmpeg may use on pictures of so many luma samples: all that this process has, up to 16, at 4K up to 4.
 
-    More make it little faster and much larger: at 1080p 64 threads a decoder take 10 GiB of address space, beyond
-    Settings.child_memory_bytes. A bigger node runs several encodes.
+    More make it little faster and much larger: at 1080p 64 threads a decoder take 10 GiB of address space, and at 4K 16 of
+    libvmaf's take 9 GiB of memory (4 of them 4 GiB), beyond Settings.child_memory_bytes. A bigger node runs several encodes.
     """
-    return min(len(os.sched_getaffinity(0)), 16)
+    most = max(2, 16 * _HD_SAMPLES // max(samples, _HD_SAMPLES))
+    return min(len(os.sched_getaffinity(0)), most)
 
 
 @cache

@@ -20,11 +20,13 @@ def evidence(
     tools: dict[str, str],
     argv: tuple[str, ...],
     complaints: str,
+    chunks: tuple[dict[str, Any], ...] = (),
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
     Fields: source, plan (with reason, recipe and gate), output, verdict, scores (pooled; common.recipes.Threshold names
-    the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages.
+    the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages; chunks
+    where many workers made one video (command is the first chunk's then).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -47,4 +49,6 @@ def evidence(
         "command": list(argv),
         "decoder_messages": complaints,
     }
+    if chunks:
+        value["chunks"] = list(chunks)
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()

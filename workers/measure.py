@@ -49,7 +49,11 @@ def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
     chains = _chains(first, second)
     with tempfile.TemporaryDirectory(prefix="cinefarm-measure-") as scratch:
         argv = measure_command(
-            ffmpeg_program(), (reference.resolve(), distorted.resolve()), chains, log="scores.csv", threads=cores()
+            ffmpeg_program(),
+            (reference.resolve(), distorted.resolve()),
+            chains,
+            log="scores.csv",
+            threads=cores(first.picture.width * first.picture.height),
         )
         try:
             run(argv, name="ffmpeg", limits=_LIMITS, cwd=Path(scratch))

@@ -15,7 +15,7 @@ from common.media import Description, Kind
 from common.process import Limits, call
 from common.settings import Settings
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
 
 
 class Taken(StrEnum):

@@ -1,73 +1,96 @@
-"""A Celery worker for some queues: advertises itself, takes orders, dies with its parent when it is embedded."""
+"""A worker process from its first look at the machine to its exit code."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import threading
+import time
+from typing import Any
 
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
-from redis.exceptions import RedisError
 
-from common import leases, logs
+from common import logs
+from common import queues as names
 from common.farm import make_app
-from common.settings import Settings
+from common.leases import WorkerInfo
+from common.settings import Settings, default_cpu_slots
 from workers.build import Worker
+from workers.capabilities import Capabilities, listed, probe
+from workers.node import Node
+from workers.probe_order import probe_queue
+from workers.selftest import check
+from workers.subscriptions import subscriptions
 from workers.tasks import register
+from workers.wire import Wire
 
 log = logs.logger(__name__)
 
-ADVERTISE_SECONDS = 3.0
-ADVERTISEMENT_TTL_SECONDS = 3 * ADVERTISE_SECONDS
 
+def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None = None, name: str = "worker") -> int:
+    """Take orders until told to stop; returns the exit code. Without ``queues``: all that this machine can serve.
 
-def serve(settings: Settings, *, queues: tuple[str, ...], slots: int, name: str) -> None:
-    """Take orders from ``queues``, ``slots`` at a time, until told to stop (SIGTERM: finish what runs)."""
-    app = make_app(settings)
-    register(app, Worker(settings))
-    info = leases.WorkerInfo(name=f"{name}@{socket.gethostname()}:{os.getpid()}", queues=queues, slots=slots)
-    advertiser = Advertiser(settings, info)
-    worker_ready.connect(lambda **_: advertiser.start(), weak=False)
-    worker_shutting_down.connect(lambda **_: advertiser.stop(), weak=False)
+    SIGTERM drains: what runs may finish within Settings.drain_seconds, the rest is handed back (workers.drain).
+
+    Raises:
+        ProgramMissing: FFmpeg lacks what an encode needs.
+        EnvironmentFault: the self-test failed, or the object store cannot be used.
+    """
+    # devices are only tried where an answer matters: a worker that is told its queues starts in a moment
+    tried = not queues or any(queue.startswith(names.GPU_PREFIX) for queue in queues)
+    able = probe(settings) if tried else Capabilities(listed())
+    queues = queues or able.served
+    if tried or names.CPU in queues:
+        check(able.built, settings)
     setup_logging.connect(lambda **_: None, weak=False)  # ours is configured already
-    app.Worker(
-        hostname=info.name,
-        queues=list(queues),
-        concurrency=slots,
+    app, wire = make_app(settings), Wire()
+    worker_parts = Worker(settings)
+    for note in worker_parts.store.check():
+        log.warning("store_note", note=note)
+    register(app, worker_parts, wire)
+    info = describe(able, queues, slots or (settings.cpu_slots or default_cpu_slots()) + settings.io_slots, name)
+    node = Node(settings, info, app, wire)
+    worker = celery_worker(app, node)
+    worker_ready.connect(lambda **_: node.start(), weak=False)
+    worker_shutting_down.connect(lambda how, **_: _told_to_stop(node, how), weak=False)
+    log.info("node_ready", name=info.name, queues=queues, slots=info.slots, encoders=info.encoders)
+    worker.start()
+    node.close()
+    return int(worker.exitcode or 0)
+
+
+def describe(able: Capabilities, queues: tuple[str, ...], slots: int, name: str) -> WorkerInfo:
+    """What this worker says of itself."""
+    host = socket.gethostname()
+    return WorkerInfo(
+        name=f"{name}@{host}:{os.getpid()}",
+        queues=queues,
+        slots=slots,
+        encoders=able.working_encoders,
+        decoders=able.working_decoders,
+        ffmpeg=able.built.ffmpeg,
+        host=host,
+        started_at=time.time(),
+    )
+
+
+def celery_worker(app: Any, node: Node) -> Any:
+    """Celery's worker, subscribed to the node's queues and to its own probe orders."""
+    own = probe_queue(node.info.name)
+    app.amqp.queues[own.name] = own  # add() would bind it to the default exchange, and that binding outlives us
+    app.steps["consumer"].add(subscriptions(node, node.info.queues))
+    return app.Worker(
+        hostname=node.info.name,
+        queues=[*node.info.queues, own.name],
+        concurrency=node.info.slots,
         pool_cls="prefork",
         loglevel=logging.WARNING,
         without_gossip=True,
         without_mingle=True,
         optimization="fair",
         quiet=True,
-    ).start()
+    )
 
 
-class Advertiser:
-    """Says every few seconds in Redis that this worker is alive and what it takes."""
-
-    def __init__(self, settings: Settings, info: leases.WorkerInfo) -> None:
-        self._settings = settings
-        self._info = info
-        self._stop = threading.Event()
-
-    def start(self) -> None:
-        """Begin, in a thread."""
-        threading.Thread(target=self._run, name="advertiser", daemon=True).start()
-
-    def stop(self) -> None:
-        """Withdraw: no new orders are meant for us."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        redis = leases.connect(self._settings.broker_url)
-        while True:
-            try:
-                if self._stop.is_set():
-                    leases.withdraw(redis, self._info.name)
-                    return
-                leases.advertise(redis, self._info, ttl_seconds=ADVERTISEMENT_TTL_SECONDS)
-            except (RedisError, OSError) as error:
-                log.warning("advertisement_failed", error=type(error).__name__)
-            self._stop.wait(ADVERTISE_SECONDS)
+def _told_to_stop(node: Node, how: str) -> None:
+    node.drain(grace_seconds=0.0 if how == "Cold" else None)

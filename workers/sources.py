@@ -23,6 +23,10 @@ _LOOK = Limits(seconds=600, memory_bytes=8 << 30)  # reads a header and walks th
 _CHUNK_BYTES = 1 << 20
 _PIPE = ("-i", "pipe:0")
 
+_RECONNECTING = ("-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_delay_max", "20")
+_PATIENT = (*_RECONNECTING, "-rw_timeout", "60000000")
+"""A server that restarts is waited for: pauses double up to 20 s; 60 s (in µs) of silence count as a broken connection."""
+
 _DEMUXERS = {
     **{name: name for name in ("mpegts", "avi", "asf", "flv", "mxf", "dv", "ogg", "nut", "ivf", "gxf")},
     **dict.fromkeys(("mp4", "mov", "mov,mp4,m4a,3gp,3g2,mj2"), "mov"),
@@ -64,10 +68,26 @@ def open_source(path: Path, description: Description, scratch: Path) -> MediaInp
     path = path.absolute()  # FFmpeg takes what begins with a slash for a file, never for a protocol
     if description.kind is Kind.DICOM_FRAMES:
         return _frames(path, description)
-    demuxer = _demuxer(description)
+    words = demuxer(description)
     if description.kind is Kind.VIDEO:
-        return _video(description, (*demuxer, "-noautorotate", "-i", str(path)), "file")
-    return _fragmented(path, description, demuxer, scratch)
+        return _video(description, (*words, "-noautorotate", "-i", str(path)), "file")
+    return _fragmented(path, description, words, scratch)
+
+
+def open_remote(url: str, description: Description, ca_file: Path | None) -> MediaInput:
+    """How FFmpeg can read a plain video by ranges from our own store; ``ca_file``: who signs its server, else certifi's list.
+
+    The whitelist lets the demuxer reach the network, and those we force open nothing that a file names.
+
+    Raises:
+        UnsupportedSource: we let FFmpeg open no demuxer for it.
+    """
+    import certifi
+
+    secure = url.startswith("https:")
+    trust = ("-tls_verify", "1", "-ca_file", str(ca_file or certifi.where())) if secure else ()
+    words = (*demuxer(description), "-noautorotate", *_PATIENT, *trust, "-i", url)
+    return _video(description, words, "https,tls,tcp" if secure else "http,tcp")
 
 
 def _video(
@@ -89,7 +109,12 @@ def _video(
     )
 
 
-def _demuxer(description: Description) -> tuple[str, ...]:
+def demuxer(description: Description) -> tuple[str, ...]:
+    """FFmpeg's options that force the described container's demuxer: ``-f`` and its name first.
+
+    Raises:
+        UnsupportedSource: we let FFmpeg open none for it.
+    """
     video = description.video
     if description.container == "elementary" and video.codec in _ELEMENTARY:
         return ("-f", _ELEMENTARY[video.codec], "-framerate", str(video.frame_rate))  # it has no clock of its own
@@ -98,7 +123,7 @@ def _demuxer(description: Description) -> tuple[str, ...]:
     return ("-f", _DEMUXERS[description.container])
 
 
-def _fragmented(path: Path, description: Description, demuxer: tuple[str, ...], scratch: Path) -> MediaInput:
+def _fragmented(path: Path, description: Description, words: tuple[str, ...], scratch: Path) -> MediaInput:
     """One fragment is a window of the file; several are joined in a pipe, or in a file where FFmpeg must seek."""
     facts = description.dicom
     if facts is None or facts.stream_length is None:
@@ -109,14 +134,14 @@ def _fragmented(path: Path, description: Description, demuxer: tuple[str, ...], 
     if len(parts) == 1:
         start = parts[0].offset
         window = f"subfile,,start,{start},end,{start + facts.stream_length},,:{path}"
-        return _video(description, (*demuxer, "-noautorotate", "-i", window), "file,subfile")
-    if demuxer[1] in _STREAMABLE:
+        return _video(description, (*words, "-noautorotate", "-i", window), "file,subfile")
+    if words[1] in _STREAMABLE:
         feed = partial(_join, path, parts, facts.stream_length)
-        return _video(description, (*demuxer, "-noautorotate", *_PIPE), "pipe", feed)
+        return _video(description, (*words, "-noautorotate", *_PIPE), "pipe", feed)
     joined = scratch.absolute() / "joined-fragments"
     with joined.open("wb") as out:
         _join(path, parts, facts.stream_length, out)
-    return _video(description, (*demuxer, "-noautorotate", "-i", str(joined)), "file")
+    return _video(description, (*words, "-noautorotate", "-i", str(joined)), "file")
 
 
 def _join(path: Path, parts: list[Fragment], length: int, out: BinaryIO) -> None:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from common.errors import InternalFault, UnreadableSource
+from common.errors import InternalFault, ProgramFailed, UnreadableSource
+from common.logs import logger
 from common.media import Description
 from common.orders import Finding, Pooled, TranscodeDone, TranscodeOrder, Verdict
 from common.orders import Path as Way
 from common.process import Limits, call
 from common.settings import Settings
 from common.store import ObjectStore, Stored
+from workers.afar import input_from_afar
 from workers.attempt import Attempt
+from workers.device_check import check_device
 from workers.encode import Encoded, encode, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
+from workers.local import local_source
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
+
+if TYPE_CHECKING:
+    from workers.sources import MediaInput
+
+log = logger(__name__)
 
 COPY_FLOOR_BYTES_PER_SECOND = 5e6
 """Slowest believable disk while an instance is written; the time limit of packaging follows from it."""
@@ -40,6 +50,7 @@ class Produced:
     argv: tuple[str, ...] = ()
     encoder: str = ""  # its own version, as it signed the stream
     complaints: str = ""
+    chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
 
 
 @dataclass(frozen=True)
@@ -63,13 +74,27 @@ def transcode(
         UnreadableSource: the source is not what was described.
         CinefarmError: see workers.encode and workers.package.
     """
-    if made := _earlier(order, store):
+    if made := earlier(order, store):
         return made
-    source = store.local_path(order.source_key)
-    if source is None:
-        raise InternalFault("this store cannot show its objects as local files")
-    _check_unchanged(source, order.description)
-    produced = _produce(order, source, scratch, settings, attempt)
+    produced = _produced_from_afar(order, store, scratch, settings, attempt)
+    if produced is not None:
+        return finish(order, store, scratch, settings, attempt, produced, None)
+    with local_source(store, order.source_key, scratch, attempt.check) as source:
+        check_unchanged(source, order.description)
+        produced = _produce(order, source, scratch, settings, attempt)
+        return finish(order, store, scratch, settings, attempt, produced, source)
+
+
+def finish(
+    order: TranscodeOrder,
+    store: ObjectStore,
+    scratch: Path,
+    settings: Settings,
+    attempt: Attempt,
+    produced: Produced,
+    source: Path | None,
+) -> TranscodeDone:
+    """Package what passed its gate, and conclude."""
     attempt.check()
     packaged = None
     if produced.verdict.passed:
@@ -81,7 +106,7 @@ def transcode(
     return _conclude(order, store, scratch, produced, packaged)
 
 
-def _earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
+def earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
     """The result of an attempt whose answer was lost: same order, same result."""
     key = f"{order.output_prefix}/{RESULT}"
     if store.size(key) is None:
@@ -92,7 +117,8 @@ def _earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
     return made.model_copy(update={"reused": True})
 
 
-def _check_unchanged(source: Path, description: Description) -> None:
+def check_unchanged(source: Path, description: Description) -> None:
+    """Refuse a source that is not the size it was described with. Raises: UnreadableSource."""
     try:
         size = source.stat().st_size
     except OSError as error:
@@ -112,7 +138,31 @@ def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Setti
         return Produced(own)
     from workers.sources import open_source
 
-    media, output = open_source(source, description, scratch), scratch / "output"
+    return _through_ffmpeg(order, open_source(source, description, scratch), scratch, settings, attempt)
+
+
+def _produced_from_afar(
+    order: TranscodeOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt
+) -> Produced | None:
+    """FFmpeg reads a plain video from the store itself, and no copy is made; None where a copy is needed.
+
+    A network that fails looks to FFmpeg like a source that ends: whatever it says against one read from afar is found out
+    again on a whole copy.
+    """
+    media = input_from_afar(order, store, settings)
+    if media is None:
+        return None
+    try:
+        return _through_ffmpeg(order, media, scratch, settings, attempt)
+    except (UnreadableSource, ProgramFailed) as error:
+        log.warning("read_from_afar_failed", code=error.code)
+        return None
+
+
+def _through_ffmpeg(
+    order: TranscodeOrder, media: MediaInput, scratch: Path, settings: Settings, attempt: Attempt
+) -> Produced:
+    description, plan, output = order.description, order.plan, scratch / "output"
 
     def report(progress: Progress) -> None:
         attempt.report(min(1.0, progress.frame / description.video.frame_count))
@@ -121,26 +171,30 @@ def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Setti
     wrapped = work(
         media, description, plan, output, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
     )
-    payload = Payload(wrapped.path, Taken.WHOLE, _described(wrapped.path, settings))
+    payload = Payload(wrapped.path, Taken.WHOLE, described(wrapped.path, settings))
     if not isinstance(wrapped, Encoded):
         return Produced(payload, argv=wrapped.argv)
     if plan.gate is None:
         raise InternalFault("an encode was planned without a gate")
     pooled = pool(wrapped.scores)
+    check_device(plan, payload.output, pooled, wrapped.argv)
     verdict = judge(pooled, plan.gate)
     return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.encoder_version, wrapped.complaints)
 
 
-def _described(path: Path, settings: Settings) -> Description:
+def described(path: Path, settings: Settings) -> Description:
     """What was really written, read back with the same eyes as a source."""
     from workers.describe import describe_sandboxed
 
     return describe_sandboxed(path, ".mp4", settings)
 
 
-def _package(order: TranscodeOrder, source: Path, payload: Payload, store: ObjectStore) -> Packaged:
-    """Runs in a child: it parses the source's header and index once more, and those are hostile."""
-    if order.plan.path is Way.KEEP:
+def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store: ObjectStore) -> Packaged:
+    """Runs in a child: it parses the source's header and index once more, and those are hostile.
+
+    ``source`` is None for a plain video that was read from afar: it has no header.
+    """
+    if order.plan.path is Way.KEEP and source is not None:
         return _keep(order, source, store)
     from common.conformance import check_result
     from common.dicom.headers import HeaderRequest, build_header
@@ -151,7 +205,7 @@ def _package(order: TranscodeOrder, source: Path, payload: Payload, store: Objec
     with payload.open() as (length, chunks):
         header = build_header(
             HeaderRequest(
-                source=source_header(source) if description.dicom else None,
+                source=source_header(source) if description.dicom and source is not None else None,
                 supplied=supplied_header(store.get(order.header_key)) if order.header_key else None,
                 description=description,
                 output=payload.output,
@@ -228,6 +282,7 @@ def _conclude(
             tools=tool_versions() | ({"encoder": produced.encoder} if produced.encoder else {}),
             argv=produced.argv,
             complaints=produced.complaints,
+            chunks=produced.chunks,
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())

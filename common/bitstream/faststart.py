@@ -14,7 +14,7 @@ from common.bitstream import BitstreamError
 from common.bitstream.mp4 import Mp4Layout, read_moov
 from common.bitstream.mp4_boxes import HEADER, Box, TruncatedMp4Error, children, field
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
 """Bytes read and handed on at a time."""
 
 TAGS = frozenset({"udta", "meta", "uuid"})

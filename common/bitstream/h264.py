@@ -56,6 +56,7 @@ class Sps:
     width: int  # luma samples after cropping
     height: int
     vui: Vui
+    order_count_bits: int = 0  # of pic_order_cnt_lsb; 0: slice headers of this order count type have none
 
     @property
     def profile(self) -> str:
@@ -98,7 +99,7 @@ def parse_sps(nal: bytes) -> Sps:
         if bits.flag():
             _skip_scaling_lists(bits, 8 if chroma != 3 else 12)
     frame_num_bits = 4 + bits.bounded_ue(12, "log2_max_frame_num_minus4")
-    _skip_order_count(bits)
+    order_count_bits = _order_count_bits(bits)
     references = bits.bounded_ue(16, "max_num_ref_frames")
     bits.skip(1)
     frame_mbs_only, mb_adaptive, width, height = _frame(bits, chroma)
@@ -117,6 +118,7 @@ def parse_sps(nal: bytes) -> Sps:
         width=width,
         height=height,
         vui=read_vui(bits) if bits.flag() else Vui(),
+        order_count_bits=order_count_bits,
     )
 
 
@@ -206,13 +208,14 @@ def _skip_scaling_lists(bits: BitReader, lists: int) -> None:
                 last = scale or last
 
 
-def _skip_order_count(bits: BitReader) -> None:
+def _order_count_bits(bits: BitReader) -> int:
     kind = bits.bounded_ue(2, "pic_order_cnt_type")
     if kind == 0:
-        bits.ue()
-    elif kind == 1:
+        return 4 + bits.bounded_ue(12, "log2_max_pic_order_cnt_lsb_minus4")
+    if kind == 1:
         bits.skip(1)
         bits.se()
         bits.se()
         for _ in range(bits.bounded_ue(255, "num_ref_frames_in_pic_order_cnt_cycle")):
             bits.se()
+    return 0

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import shutil
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from common.errors import InternalFault, StoreFault
-from common.store.base import Stored
+from common.store.base import Stored, check_by_use, checked_key, checked_prefix
+from common.store.hashing import HashingThread
 
 ASIDE = ".aside"
 """Where objects lie while they are written: on the same disk as the rest, so that a rename is enough."""
-
-_WORTH_A_THREAD_BYTES = 1 << 18
-_FLUSH_BYTES = 1 << 25
-
-_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
 class FolderStore:
@@ -36,7 +30,7 @@ class FolderStore:
         """A symbolic link: no copy, and the source stays where it is."""
         target = self._path(key)
         source = path.absolute()
-        with _faults("link a source"):
+        with disk_faults("link a source"):
             if target.is_symlink() and target.readlink() == source:
                 return
             aside = self._aside()
@@ -47,16 +41,21 @@ class FolderStore:
         """The object's own path; an adopted source's when it was adopted."""
         return self._path(key)
 
+    def presigned(self, key: str, seconds: float) -> str | None:  # noqa: ARG002
+        """None: programs on this machine read the path."""
+        self._path(key)
+        return None
+
     def open(self, key: str) -> BinaryIO:
         """A buffered reader."""
-        with _faults("read an object"):
+        with disk_faults("read an object"):
             return self._path(key).open("rb")
 
     @contextmanager
     def writer(self, key: str) -> Iterator[FolderWriter]:
         """Synced to the disk before it appears: what the ledger calls stored survives a power cut."""
         target = self._path(key)
-        with _faults("write an object"):
+        with disk_faults("write an object"):
             aside = self._aside()
             with aside.open("xb", buffering=0) as stream:
                 writer = FolderWriter(key, stream)
@@ -78,7 +77,7 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """Read a small object."""
-        with _faults("read an object"):
+        with disk_faults("read an object"):
             return self._path(key).read_bytes()
 
     def size(self, key: str) -> int | None:
@@ -93,7 +92,7 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Remove the object (of an adopted source, the link) and the folders that it leaves empty."""
         path = self._path(key)
-        with _faults("delete an object"):
+        with disk_faults("delete an object"):
             path.unlink(missing_ok=True)
         for folder in path.parents:
             if folder == self.root:
@@ -105,9 +104,7 @@ class FolderStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """In the order of the names; objects that are being written are not among them."""
-        if prefix:
-            self._path(prefix.removesuffix("/"))  # a prefix must not lead out of the store either
-        start = self.root / prefix.rpartition("/")[0]
+        start = self.root / checked_prefix(prefix).rpartition("/")[0]
         for here, folders, names in os.walk(start):
             folders[:] = sorted(name for name in folders if name != ASIDE)
             for name in sorted(names):
@@ -118,7 +115,7 @@ class FolderStore:
     def export(self, key: str, path: Path) -> None:
         """A hard link on the same disk, else a synced copy; an adopted source is always copied, never shared."""
         source = self._path(key)
-        with _faults("export an object"):
+        with disk_faults("export an object"):
             path.parent.mkdir(parents=True, exist_ok=True)
             aside = path.with_name(f".{uuid4().hex}")
             try:
@@ -129,10 +126,24 @@ class FolderStore:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def discard_abandoned(self, older_than_seconds: float) -> int:
+        """Files aside that nobody has written to for so long."""
+        discarded = 0
+        with disk_faults("discard what was abandoned"):
+            for path in (self.root / ASIDE).glob("*"):
+                with contextlib.suppress(FileNotFoundError):  # its writer has just ended
+                    if time.time() - path.lstat().st_mtime > older_than_seconds:
+                        path.unlink()
+                        discarded += 1
+        return discarded
+
+    def check(self) -> tuple[str, ...]:
+        """The folder is made when it is not there."""
+        check_by_use(self)
+        return ()
+
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise InternalFault("an object key must be '/'-separated lower-case ASCII")
-        return self.root / key
+        return self.root / checked_key(key)
 
     def _aside(self) -> Path:
         folder = self.root / ASIDE
@@ -141,46 +152,34 @@ class FolderStore:
 
 
 class FolderWriter:
-    """See ObjectWriter. Hashes each piece beside writing it; ``close`` ends the hashing thread."""
+    """See ObjectWriter. Hashes beside writing; ``close`` ends the hashing."""
 
     def __init__(self, key: str, stream: BinaryIO) -> None:
         self._key = key
         self._stream = stream
-        self._digest = hashlib.sha256()
-        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._size = self._flushed = 0
+        self._hashing = HashingThread()
+        self._digest = ""
+        self._size = 0
         self._stored: Stored | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Append all of ``data``."""
-        view = memoryview(data)
-        if len(view) < _WORTH_A_THREAD_BYTES:
-            self._digest.update(view)
-            return self._append(view)
-        hashing = self._hasher.submit(self._digest.update, view)
-        try:
-            return self._append(view)
-        finally:
-            hashing.result()
-
-    def _append(self, view: memoryview) -> int:
+        view = memoryview(data).cast("B")
+        self._hashing.update(view)
         taken = 0
         while taken < len(view):
             taken += self._stream.write(view[taken:])
         self._size += taken
-        if self._size - self._flushed >= _FLUSH_BYTES:
-            # starts writing to the disk now (Linux), so that the sync at the end has little left to wait for
-            os.posix_fadvise(self._stream.fileno(), self._flushed, _FLUSH_BYTES, os.POSIX_FADV_DONTNEED)
-            self._flushed = self._size
         return taken
 
     def close(self) -> None:
         """No more pieces will come."""
-        self._hasher.shutdown()
+        self._digest = self._digest or self._hashing.close()
 
     def finish(self) -> None:
         """The object has appeared under its key."""
-        self._stored = Stored(self._key, self._size, self._digest.hexdigest())
+        self.close()
+        self._stored = Stored(self._key, self._size, self._digest)
 
     @property
     def stored(self) -> Stored:
@@ -229,7 +228,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _faults(what: str) -> Iterator[None]:
+def disk_faults(what: str) -> Iterator[None]:
     """An OSError names its path, and a path may hold a patient's name: only the system's own words go on."""
     try:
         yield

@@ -21,6 +21,7 @@ from orchestrator.cli.demo import make_sources
 from orchestrator.cli.doctor import examine
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.session import running
+from orchestrator.control import find_job
 from orchestrator.ingest.folder import find, parse_source
 from orchestrator.ingest.mapping import write_template
 from orchestrator.ledger.database import Sessions
@@ -89,10 +90,10 @@ def run_report(job_id: str | None, *, out: Path | None, state: Path | None, as_j
     settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
     ledger = build_ledger(settings)
     with ledger() as session:
-        wanted = Job.id == job_id if job_id else Job.id.is_not(None)
-        found = session.scalars(select(Job.id).where(wanted).order_by(Job.created_at.desc()).limit(1)).first()
+        latest = select(Job.id).order_by(Job.created_at.desc()).limit(1)
+        found = find_job(session, job_id).id if job_id else session.scalars(latest).first()
     if found is None:
-        raise PolicyError("there is no such job in this state directory", hint="Name the right one with --state.")
+        raise PolicyError("there is no job in this state directory", hint="Name the right one with --state.")
     return _conclude(ledger, found, out or settings.state_dir / "reports" / found, as_json)
 
 

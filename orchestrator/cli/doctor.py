@@ -17,6 +17,7 @@ from pathlib import Path
 from common.errors import CinefarmError
 from common.process import Limits, run
 from common.settings import Settings
+from orchestrator.build import build_store
 from orchestrator.embedded import server_program
 
 PYTHON = (3, 11)
@@ -57,6 +58,7 @@ def examine(settings: Settings) -> list[Check]:
         _ffmpeg,
         _server,
         lambda: _state_folder(settings.state_dir),
+        lambda: _store(settings),
         _machine,
     )
     return [check for look in looks for check in look()]
@@ -167,6 +169,19 @@ def _links(folder: Path, remedy: str) -> Check:
     except OSError:
         return Check("links", True, "symbolic; not hard: results are copied to a folder", remedy)
     return Check("links", True, "symbolic and hard", remedy)
+
+
+def _store(settings: Settings) -> Iterator[Check]:
+    """Only one that was asked for: the default lies in the state directory, which is looked at already."""
+    if not settings.store_url:
+        return
+    name, remedy = "object store", "Set CINEFARM_STORE_URL and the CINEFARM_S3_… settings; see docs/stores.md."
+    try:
+        notes = build_store(settings).check()
+    except CinefarmError as error:
+        yield Check(name, False, error.message, error.hint or remedy)
+    else:
+        yield Check(name, True, "; ".join(("can be written, read and emptied", *notes)), remedy)
 
 
 def _machine() -> Iterator[Check]:

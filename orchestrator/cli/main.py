@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from common import __version__
 from common.errors import CinefarmError
-from common.recipes import PROFILES, Audio
+from common.recipes import PROFILES, Audio, Hardware
+from orchestrator.cli import limiting
+from orchestrator.cli.jobs import COMMANDS
+from orchestrator.cli.serve import serve
 
 EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -33,6 +37,24 @@ To = Annotated[
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
 Sound = Annotated[
     Audio, typer.Option("--audio", help="strip: drop sound (it may hold voices); keep: keep it, made legal")
+]
+Devices = Annotated[
+    Hardware | None,
+    typer.Option("--hardware", help="whether devices may encode (docs/hardware.md); default: as the profile says"),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window", metavar="WHEN", help="when work may begin: 'Mon-Fri 20:00-06:00 Europe/Berlin' (docs/limits.md)"
+    ),
+]
+AtEnd = Annotated[
+    Literal["finish", "stop"],
+    typer.Option("--at-end", help="what runs when the window closes: let it finish, or stop it"),
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="LIMIT", help="'DEST concurrent=2 rate=20MB/s'; may be repeated (docs/limits.md)"),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcodes at a time; default from the cores")]
@@ -81,6 +103,10 @@ def migrate(
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
+    hardware: Devices = None,
+    window: Window = None,
+    at_end: AtEnd = "finish",
+    limit: Limits = None,
     state: State = None,
     json: Json = False,
 ) -> int:
@@ -91,7 +117,19 @@ def migrate(
     from orchestrator.cli.commands import run_migration
     from orchestrator.cli.migration import Migration
 
-    asked = Migration.asked(sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=state)
+    asked = Migration.asked(
+        sources,
+        to,
+        profile=profile,
+        audio=audio,
+        mapping=mapping,
+        workers=workers,
+        state=state,
+        hardware=hardware,
+        window=window,
+        window_policy=at_end,
+        limits=limit or (),
+    )
     return run_migration(asked, as_json=json)
 
 
@@ -103,6 +141,7 @@ def plan(
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
+    hardware: Devices = None,
     write_map: Annotated[
         Path | None, typer.Option("--write-map", metavar="FILE.csv", help="also write a mapping to be filled in")
     ] = None,
@@ -112,7 +151,9 @@ def plan(
     from orchestrator.cli.commands import run_plan
     from orchestrator.cli.migration import Migration
 
-    asked = Migration.asked(sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None)
+    asked = Migration.asked(
+        sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None, hardware=hardware
+    )
     return run_plan(asked, write_map=write_map, as_json=json)
 
 
@@ -180,8 +221,42 @@ def report(
 
 
 @cli.command()
+def flower() -> None:
+    """Watch queues, workers and tasks in a browser (docs/flower.md)."""
+    from common.settings import Settings
+    from orchestrator.cli.flower import run_flower
+
+    run_flower(Settings())
+
+
+@cli.command()
 def doctor(json: Json = False) -> int:
     """Say what is missing on this machine, and how to get it."""
     from orchestrator.cli.commands import run_doctor
 
     return run_doctor(as_json=json)
+
+
+@cli.command()
+def worker(
+    queue: Annotated[
+        list[str] | None,
+        typer.Option("--queue", help="queue to take orders from; may be repeated; default: all it can"),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="orders at a time; default from the cores")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="name shown to operators")] = "worker",
+) -> None:
+    """Take orders from the broker of CINEFARM_BROKER_URL until told to stop (SIGTERM: finish or hand back, then end).
+
+    Exit codes: 0 drained, 69 this machine is not fit (FFmpeg, self-test), 75 orders were no longer taken.
+    """
+    flags = [word for one in queue or () for word in ("--queue", one)]
+    flags += ["--slots", str(slots)] if slots is not None else []
+    # the same process goes on, so signals and exit codes are the worker's own
+    os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
+
+
+for command in (serve, limiting.limit, *COMMANDS):
+    cli.command()(command)

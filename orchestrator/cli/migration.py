@@ -6,15 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from common.destinations import FolderDestination, parse_destination
 from common.errors import PolicyError
-from common.recipes import PROFILES, Audio
-from common.settings import Settings
-from orchestrator.embedded import default_cpu_slots
+from common.recipes import PROFILES, Audio, Hardware
+from common.settings import Settings, default_cpu_slots
+from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import parse_source
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.jobs import JobRequest, normalised
+from orchestrator.windows import parse_window
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Migration:
         mapping: Path | None,
         workers: int | None,
         state: Path | None,
+        hardware: Hardware | None = None,
+        window: str | None = None,
+        window_policy: Literal["finish", "stop"] = "finish",
+        limits: Sequence[str] = (),
     ) -> Migration:
         """Check every part.
 
@@ -51,7 +57,19 @@ class Migration:
                 raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
         for text in destinations:
             _check_folder(text, sources)
-        request = JobRequest(*normalised(sources, destinations), PROFILES[profile], audio)
+        chosen = PROFILES[profile]
+        if hardware is not None:
+            chosen = chosen.model_copy(update={"hardware": hardware})
+        if window is not None:
+            parse_window(window)
+        request = JobRequest(
+            *normalised(sources, destinations),
+            chosen,
+            audio,
+            window=window,
+            window_policy=window_policy,
+            limits=tuple(parse_limit(text) for text in limits),
+        )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
         slots = workers or settings.cpu_slots or default_cpu_slots()

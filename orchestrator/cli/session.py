@@ -12,12 +12,13 @@ from sqlalchemy import update
 
 from common import logs
 from common.store import ObjectStore
-from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store
+from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store, prepare_store
 from orchestrator.cli.migration import Migration
 from orchestrator.embedded import EmbeddedFarm, state_lock
 from orchestrator.jobs import Listing, ingest, submit
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
+from orchestrator.listing import note_listing
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import recover_attempts, reopen_vanished
 from orchestrator.status import Progress, progress
@@ -65,7 +66,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
 
     Raises:
         PolicyError: another farm works with this state directory.
-        EnvironmentFault: the farm cannot be started.
+        EnvironmentFault: the farm cannot be started, or its object store cannot be used.
     """
     settings = asked.settings
     with ExitStack() as stack:
@@ -73,6 +74,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         (settings.state_dir / "logs").mkdir(exist_ok=True)
         logs.configure(settings.state_dir / "logs" / "orchestrator.jsonl")
         ledger, store = build_ledger(settings), build_store(settings)
+        prepare_store(store)
         recover_attempts(ledger)
         job_id = submit(ledger, asked.request)
         _only(ledger, job_id)
@@ -86,7 +88,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
 def _only(ledger: Sessions, job_id: str) -> None:
     """One command works on its own job; others that were stopped half-way wait for theirs."""
     with ledger.begin() as session:
-        session.execute(update(Job).values(paused=Job.id != job_id))
+        session.execute(update(Job).values(paused=Job.id != job_id, halted=False))
 
 
 class Lister:
@@ -129,5 +131,7 @@ class Lister:
                 asked.exclude,
                 stopped=self._stop.is_set,
             )
+            if not self._stop.is_set():
+                note_listing(self._ledger, self._job_id, "listed")
         except BaseException as error:  # handed to the thread that waits
             self._error = error

@@ -19,15 +19,23 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
+from common import queues
 from common.stages import State
 
 
 def now() -> datetime:
     """The present, always in UTC."""
     return datetime.now(UTC)
+
+
+FOR_CHANGE = {"key_share": True}
+"""Lock a row that is read in order to be changed (PostgreSQL: FOR NO KEY UPDATE; SQLite's transactions are alone anyway).
+
+Always in this order, so that no two transactions wait for each other: attempt, item, delivery.
+"""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -66,6 +74,15 @@ class Job(Base):
     audio: Mapped[str] = mapped_column(String(8))
     priority: Mapped[int] = mapped_column(Integer, default=0)  # higher goes first
     paused: Mapped[bool] = mapped_column(default=False)
+    name: Mapped[str] = mapped_column(String(200), default="")  # given by the person who submitted it
+    mapping_key: Mapped[str | None] = mapped_column(String(128))  # the mapping CSV in the object store
+    listing: Mapped[str] = mapped_column(String(16), default="listing")  # listing, listed, failed
+    problem: Mapped[str] = mapped_column(Text, default="")  # why the listing failed
+    cancelled: Mapped[bool] = mapped_column(default=False)
+    window: Mapped[str | None] = mapped_column(Text)  # orchestrator.windows; None: always open
+    window_policy: Mapped[str] = mapped_column(String(8), default="finish")  # finish or stop what runs when it closes
+    patience_seconds: Mapped[float] = mapped_column(Float, default=0.0)  # for a peer that is away
+    halted: Mapped[bool] = mapped_column(default=False)  # paused, and what runs is stopped as well
 
 
 class Item(Base):
@@ -74,9 +91,9 @@ class Item(Base):
     __tablename__ = "items"
     __table_args__ = (
         UniqueConstraint("job_id", "source"),
-        Index("items_ready", "state", "not_before"),
-        Index("items_job_state", "job_id", "state"),
-        Index("items_digest", "job_id", "digest"),
+        Index("items_ready", "job_id", "state", "queue", "number"),
+        Index("items_digest", "digest", "job_id"),
+        Index("items_number", "job_id", "number"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -88,34 +105,85 @@ class Item(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[State] = mapped_column(_STATE, default=State.FOUND)
     reason: Mapped[str] = mapped_column(Text, default="")
+    queue: Mapped[str] = mapped_column(String(32), default=queues.DESCRIBE)  # of the next order, but for deliveries
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # in the present stage
     not_before: Mapped[datetime] = mapped_column(default=now)
+    waiting_since: Mapped[datetime | None]  # the first of the failures that are being waited out
     header_key: Mapped[str | None] = mapped_column(String(128))
     supplied: Mapped[dict[str, Any] | None]  # hints from the mapping row: modality, requested class
     digest: Mapped[str | None] = mapped_column(String(64))
     description: Mapped[dict[str, Any] | None]
     plan: Mapped[dict[str, Any] | None]
+    split: Mapped[dict[str, Any] | None]  # SplitDone: where the video is cut, or why it is not
     result: Mapped[dict[str, Any] | None]
     failure: Mapped[dict[str, Any] | None]
     work_seconds: Mapped[float] = mapped_column(Float, default=0.0)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+    @validates("plan")
+    def _route(self, _field: str, plan: dict[str, Any] | None) -> dict[str, Any] | None:
+        # the plan's queue as a column of its own: the dispatcher finds its next items by an index
+        self.queue = (plan or {}).get("queue", queues.DESCRIBE)
+        return plan
+
+    @validates("reason")
+    def _storable(self, _field: str, reason: str) -> str:
+        return reason.replace(
+            "\0", "\N{REPLACEMENT CHARACTER}"
+        )  # a program's last words; PostgreSQL's text takes no NUL
+
+
+class Tally(Base):
+    """How many items of a job are in a state, kept by triggers in the transaction that moves them. The sum over the shards counts."""
+
+    __tablename__ = "tallies"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[State] = mapped_column(_STATE, primary_key=True)
+    shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # PostgreSQL: one a connection
+    items: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class Delivery(Base):
     """One produced instance on its way to one destination."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (UniqueConstraint("item_id", "destination"), Index("deliveries_ready", "state", "not_before"))
+    __table_args__ = (
+        UniqueConstraint("item_id", "destination"),
+        Index("deliveries_ready", "job_id", "destination", "state", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    job_id: Mapped[str] = mapped_column(String(32))  # the item's: the dispatcher finds its next deliveries by an index
     destination: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, out, delivered, failed
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     not_before: Mapped[datetime] = mapped_column(default=now)
+    waiting_since: Mapped[datetime | None]  # the first of the failures that are being waited out
     location: Mapped[str] = mapped_column(Text, default="")
     proof: Mapped[str] = mapped_column(Text, default="")
     failure: Mapped[dict[str, Any] | None]
+
+
+class Chunk(Base):
+    """One part of a video that many workers encode; gone when the whole is stored."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (UniqueConstraint("item_id", "first", "last"), Index("chunks_ready", "state", "not_before"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(Integer)  # in order of time
+    first: Mapped[int] = mapped_column(Integer)  # frames, display order; last is exclusive
+    last: Mapped[int] = mapped_column(Integer)
+    rung: Mapped[int] = mapped_column(Integer, default=0)  # of the ladder; each chunk climbs alone
+    state: Mapped[str] = mapped_column(String(16), default="ready")  # ready, out, done
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # on this rung
+    not_before: Mapped[datetime] = mapped_column(default=now)
+    prefix: Mapped[str] = mapped_column(String(160), default="")  # of its objects in the store
+    worker: Mapped[str] = mapped_column(String(128), default="")
 
 
 class Attempt(Base):
@@ -127,10 +195,12 @@ class Attempt(Base):
     order_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
     delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    chunk_id: Mapped[int | None] = mapped_column(Integer)  # no foreign key: attempts outlive their chunk's row
     kind: Mapped[str] = mapped_column(String(16))
     queue: Mapped[str] = mapped_column(String(32))
     number: Mapped[int] = mapped_column(Integer)
-    state: Mapped[str] = mapped_column(String(16), default="queued")  # queued, running, done, failed, lost
+    # queued, running; done, failed, lost; stopping (closed here, its worker is told), stopped
+    state: Mapped[str] = mapped_column(String(16), default="queued")
     order: Mapped[dict[str, Any]]
     sent_at: Mapped[datetime] = mapped_column(default=now)
     seen_at: Mapped[datetime | None]  # last sign of life
@@ -139,3 +209,25 @@ class Attempt(Base):
     fraction: Mapped[float | None]
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
     failure: Mapped[dict[str, Any] | None]
+
+
+class QueueLimit(Base):
+    """How many orders of one queue may be out at a time, over all workers."""
+
+    __tablename__ = "queue_limits"
+
+    queue: Mapped[str] = mapped_column(String(32), primary_key=True)
+    concurrent: Mapped[int] = mapped_column(Integer)
+
+
+class Destination(Base):
+    """What one destination can bear, and how it answers. A destination without a row has no limit and answers."""
+
+    __tablename__ = "destinations"
+
+    uri: Mapped[str] = mapped_column(Text, primary_key=True)
+    concurrent: Mapped[int | None] = mapped_column(Integer)  # deliveries at a time, over all workers
+    bytes_per_second: Mapped[int | None] = mapped_column(BigInteger)  # over all workers
+    window: Mapped[str | None] = mapped_column(Text)
+    away_in_a_row: Mapped[int] = mapped_column(Integer, default=0)  # deliveries since one was answered
+    paused_until: Mapped[datetime | None]  # then one delivery goes out as a probe

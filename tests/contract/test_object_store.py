@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +20,15 @@ from common.store import ObjectStore
 from common.store.folder import FolderStore
 from common.store.open import open_store
 
-STORES: dict[str, Callable[[Path], ObjectStore]] = {"folder": lambda folder: open_store(str(folder / "objects"))}
+STORES: dict[str, Callable[[pytest.FixtureRequest], ObjectStore]] = {
+    "folder": lambda request: open_store(str(request.getfixturevalue("tmp_path") / "objects")),
+    "s3": lambda request: request.getfixturevalue("s3").store(),
+}
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return STORES[request.param](tmp_path)
+def store(request: pytest.FixtureRequest) -> ObjectStore:
+    return STORES[request.param](request)
 
 
 @pytest.fixture
@@ -180,6 +184,16 @@ def test_a_local_path_shows_the_bytes(store: ObjectStore) -> None:
     assert path is None or path.read_bytes() == b"x"
 
 
+def test_a_presigned_url_gives_ranges_to_anybody(store: ObjectStore) -> None:
+    store.put("results/a", b"0123456789")
+    url = store.presigned("results/a", 60)
+    if url is None:
+        assert store.local_path("results/a") is not None
+        return
+    answer = urllib3.request("GET", url, headers={"Range": "bytes=3-5"})
+    assert (answer.status, answer.data) == (206, b"345")
+
+
 # ---- listing and deleting
 
 
@@ -211,6 +225,22 @@ def test_a_deleted_object_is_gone(store: ObjectStore) -> None:
 def test_deleting_what_is_not_there_is_no_error(store: ObjectStore) -> None:
     store.delete("results/none")
     assert store.size("results/none") is None
+
+
+# ---- checking and tidying
+
+
+def test_a_check_leaves_nothing_behind(store: ObjectStore) -> None:
+    assert store.check() == ()
+    assert list(store.keys("")) == []
+
+
+def test_what_is_being_written_is_not_abandoned(store: ObjectStore) -> None:
+    with store.writer("results/a") as writer:
+        writer.write(bytes(6 << 20))
+        assert store.discard_abandoned(60) == 0
+        writer.write(b"end")
+    assert store.size("results/a") == (6 << 20) + 3
 
 
 # ---- adopting
@@ -333,6 +363,7 @@ def test_a_hostile_key_is_refused_everywhere(store: ObjectStore, source: Path, t
         lambda: store.delete(key),
         lambda: store.adopt(key, source),
         lambda: store.local_path(key),
+        lambda: store.presigned(key, 60),
         lambda: store.export(key, tmp_path / "out"),
     ):
         with pytest.raises(InternalFault):
@@ -430,6 +461,14 @@ def test_a_full_disk_is_a_store_fault_that_says_so(folder: FolderStore, monkeypa
     assert list(folder.keys("")) == []
 
 
+def test_a_folder_discards_what_killed_writers_left(folder: FolderStore, tmp_path: Path) -> None:
+    folder.put("results/a", b"whole")
+    (tmp_path / "objects" / ".aside" / "left").write_bytes(b"half")
+    assert folder.discard_abandoned(60) == 0
+    assert folder.discard_abandoned(-5) == 1
+    assert [path.name for path in (tmp_path / "objects").rglob("*") if path.is_file()] == ["a"]
+
+
 def test_folders_that_a_delete_leaves_empty_go_too(folder: FolderStore, tmp_path: Path) -> None:
     folder.put("results/a/b/c", b"x")
     folder.put("results/d", b"y")
@@ -439,8 +478,8 @@ def test_folders_that_a_delete_leaves_empty_go_too(folder: FolderStore, tmp_path
 
 
 def test_an_unknown_kind_of_store_is_refused() -> None:
-    with pytest.raises(CinefarmError, match="s3://"):
-        open_store("s3://bucket/prefix")
+    with pytest.raises(CinefarmError, match="ftp://"):
+        open_store("ftp://host/folder")
 
 
 def test_a_file_url_opens_the_folder_it_names(tmp_path: Path) -> None:

@@ -149,6 +149,8 @@ def family(process: subprocess.Popen[str]) -> dict[str, list[psutil.Process]]:
             words = " ".join(child.cmdline())
         except psutil.Error:
             continue
+        if "ffmpeg" in words.split(" ")[0] and "/scratch/" not in words:
+            continue  # a worker's self-test, not an order
         kind = (
             "broker" if "server" in words.split(" ")[0] else "ffmpeg" if "ffmpeg" in words.split(" ")[0] else "worker"
         )

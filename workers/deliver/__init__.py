@@ -6,6 +6,7 @@ destination is ever overwritten with other bytes.
 
 from __future__ import annotations
 
+from common.bandwidth import UNPACED, Pace
 from common.destinations import FolderDestination, parse_destination
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
@@ -14,8 +15,8 @@ from common.store import ObjectStore
 __all__ = ["deliver"]
 
 
-def deliver(order: DeliverOrder, store: ObjectStore, settings: Settings) -> DeliverDone:
-    """Deliver one instance to the order's destination.
+def deliver(order: DeliverOrder, store: ObjectStore, settings: Settings, pace: Pace = UNPACED) -> DeliverDone:
+    """Deliver one instance to the order's destination, as fast as ``pace`` allows.
 
     Raises:
         PolicyError: the destination is of no known kind.
@@ -23,12 +24,13 @@ def deliver(order: DeliverOrder, store: ObjectStore, settings: Settings) -> Deli
         DestinationRefused: it said no for good, or holds another object under this name.
         UnsupportedSource: a UID of the source cannot be used as a name.
         StoreFault: our own copy cannot be read or is not what was stored.
+        LeaseLost: the attempt was revoked; nothing half-sent is left behind.
     """
     destination = parse_destination(order.destination)
     if isinstance(destination, FolderDestination):
         from workers.deliver.folder import deliver_to_folder
 
-        return deliver_to_folder(order, destination.path, store)
+        return deliver_to_folder(order, destination.path, store, pace)
     from workers.deliver.dicom import deliver_to_archive
 
-    return deliver_to_archive(order, destination, store, settings)
+    return deliver_to_archive(order, destination, store, settings, pace=pace)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from common.bandwidth import UNPACED, Pace
 from common.destinations import DicomDestination
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
 from common.errors import DestinationRefused, EnvironmentFault, InternalFault
@@ -14,8 +12,17 @@ from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store import ObjectStore
 from workers.deliver.custody import require_instance
-from workers.deliver.storage_scu import Caller, ContextRefused, Timeouts, accepted_syntaxes, store_file
+from workers.deliver.storage_scu import (
+    DEFAULT_PDU_BYTES,
+    LEAST_PDU_BYTES,
+    Caller,
+    ContextRefused,
+    Timeouts,
+    accepted_syntaxes,
+    store_file,
+)
 from workers.deliver.store_status import proof_of
+from workers.local import local_source
 
 
 def deliver_to_archive(
@@ -25,6 +32,7 @@ def deliver_to_archive(
     settings: Settings,
     *,
     timeouts: Timeouts | None = None,
+    pace: Pace = UNPACED,
 ) -> DeliverDone:
     """Send the instance over one association. An archive has it already: that counts as arrived.
 
@@ -33,11 +41,11 @@ def deliver_to_archive(
         DestinationRefused: the archive does not take this class, this syntax, this object, or us.
         StoreFault: our own copy is not what was stored.
         InternalFault: the file names another class, instance or syntax than the order.
+        LeaseLost: the attempt was revoked; the association was aborted.
     """
-    caller = Caller(
-        settings.dicom_ae_title, settings.dicom_max_pdu_bytes, timeouts or Timeouts.for_size(order.instance_bytes)
-    )
-    with _local_file(order, store, settings) as path:
+    pdu_bytes = pace.piece_bytes(settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES, LEAST_PDU_BYTES)
+    caller = Caller(settings.dicom_ae_title, pdu_bytes, timeouts or Timeouts.for_size(order.instance_bytes), pace)
+    with local_source(store, order.instance_key, settings.scratch, pace.check) as path:
         require_instance(path, order)
         _require_identity(path, order)
         try:
@@ -45,20 +53,6 @@ def deliver_to_archive(
         except ContextRefused as refusal:
             raise DestinationRefused(refusal.message, hint=_what_it_takes(order, archive, caller)) from None
     return DeliverDone(location=order.sop_instance_uid, proof=proof_of(status))
-
-
-@contextmanager
-def _local_file(order: DeliverOrder, store: ObjectStore, settings: Settings) -> Iterator[Path]:
-    """The store's own file, or a copy in the scratch folder when the store lies elsewhere."""
-    path = store.local_path(order.instance_key)
-    if path is not None:
-        yield path
-        return
-    settings.scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.scratch) as scratch:
-        path = Path(scratch, "instance.dcm")
-        store.export(order.instance_key, path)
-        yield path
 
 
 def _require_identity(path: Path, order: DeliverOrder) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from common.bandwidth import UNPACED, Pace
 from common.errors import DestinationRefused, DestinationUnavailable, StoreFault, UnsupportedSource
 from common.orders import DeliverDone, DeliverOrder
 from common.store import ObjectStore
@@ -27,10 +28,11 @@ LINKED = "hard link of the verified object"
 ALREADY = "sha256 (already there)"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_PIECE_BYTES = 1 << 20  # read and written at once
 _UID_LENGTH = 64  # characters, PS3.5 9.1
 
 
-def deliver_to_folder(order: DeliverOrder, folder: Path, store: ObjectStore) -> DeliverDone:
+def deliver_to_folder(order: DeliverOrder, folder: Path, store: ObjectStore, pace: Pace = UNPACED) -> DeliverDone:
     """Bring the instance, its evidence and its scores below ``folder``.
 
     Evidence of an earlier delivery that was not finished is replaced; an instance never is.
@@ -40,6 +42,7 @@ def deliver_to_folder(order: DeliverOrder, folder: Path, store: ObjectStore) -> 
         DestinationRefused: other bytes lie under the name of this instance.
         UnsupportedSource: one of the UIDs is none and so cannot name a file.
         StoreFault: the store cannot give the instance.
+        LeaseLost: the attempt was revoked.
     """
     place = instance_place(order)
     target = folder / place
@@ -49,7 +52,7 @@ def deliver_to_folder(order: DeliverOrder, folder: Path, store: ObjectStore) -> 
             _add_missing_evidence(order, target, store)
         else:
             _make_folders(folder, target.parent)
-            proof = _bring(order, target, store)
+            proof = _bring(order, target, store, pace)
     return DeliverDone(location=place.as_posix(), proof=proof)
 
 
@@ -82,11 +85,11 @@ def _proof_of_present(target: Path, order: DeliverOrder, store: ObjectStore) -> 
     )
 
 
-def _bring(order: DeliverOrder, target: Path, store: ObjectStore) -> str:
+def _bring(order: DeliverOrder, target: Path, store: ObjectStore, pace: Pace) -> str:
     """Evidence first, the instance last; returns how it was proven."""
     with _aside(target) as aside:
         instance = aside / target.name
-        _export(store, order.instance_key, instance)
+        _fetch(store, order.instance_key, instance, pace)
         proof = _proof(instance, order, store)
         for key in order.evidence_keys:
             _export(store, key, _beside(target, key))
@@ -133,6 +136,34 @@ def _export(store: ObjectStore, key: str, path: Path) -> None:
         if isinstance(fault.__cause__, OSError):
             raise fault.__cause__ from None
         raise
+
+
+def _fetch(store: ObjectStore, key: str, path: Path, pace: Pace) -> None:
+    """Bring the instance. A limit is kept where bytes really move: a hard link on the same disk moves none."""
+    pace.check()
+    if not pace.limited and store.local_path(key) is not None:  # else it takes long: pieces can be stopped
+        _export(store, key, path)
+    elif not _linked(store.local_path(key), path):
+        _copy(store, key, path, pace)
+
+
+def _linked(ours: Path | None, path: Path) -> bool:
+    if ours is None or ours.is_symlink():  # a link to an adopted source: its file is never shared
+        return False
+    try:
+        path.hardlink_to(ours)
+    except OSError:  # another disk, or a file system without hard links
+        return False
+    return True
+
+
+def _copy(store: ObjectStore, key: str, path: Path, pace: Pace) -> None:
+    with store.open(key) as reader, path.open("xb") as writer:
+        while data := reader.read(pace.piece_bytes(_PIECE_BYTES, 1)):
+            pace(len(data))
+            writer.write(data)
+        writer.flush()
+        os.fsync(writer.fileno())
 
 
 def _proof(instance: Path, order: DeliverOrder, store: ObjectStore) -> str:

@@ -7,10 +7,11 @@ import queue
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.bandwidth import UNPACED, Pace
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, StoreFault
 
@@ -64,24 +65,31 @@ class Caller:
     ae_title: str
     max_pdu_bytes: int
     timeouts: Timeouts
+    pace: Pace = field(default_factory=Pace)
 
 
 class BoundedQueue(queue.Queue[Any]):
     """pynetdicom's queue to the sending thread has no limit, so a slow link would gather the whole file in memory.
 
-    This one makes the reader of the file wait, and notices when the thread that empties it has ended.
+    This one makes the reader of the file wait, for the network and for its ``pace``, and notices when the thread that empties
+    it has ended.
     """
 
-    def __init__(self, sender: DULServiceProvider) -> None:
+    def __init__(self, sender: DULServiceProvider, pace: Pace = UNPACED) -> None:
         super().__init__(maxsize=QUEUED_PDUS)
         self._sender = sender
+        self._pace = pace
 
     def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002  Queue's
         """Wait for room.
 
         Raises:
             ConnectionError: the association has ended, there never will be room.
+            LeaseLost: the attempt was revoked.
         """
+        values = getattr(item, "presentation_data_value_list", ())  # of P-DATA only; releases and aborts go at once
+        if values:
+            self._pace(sum(len(value) for _, value in values))
         while self._sender.is_alive():
             with suppress(queue.Full):
                 super().put(item, timeout=_POLL_SECONDS)
@@ -187,7 +195,7 @@ def _bound(association: Association, caller: Caller) -> None:
     if theirs and theirs < LEAST_PDU_BYTES:
         raise DestinationRefused(f"the archive takes no more than {theirs} bytes in one PDU")
     agreed.maximum_length_received = min(ours, theirs or ours)
-    association.dul.to_provider_queue = BoundedQueue(association.dul)
+    association.dul.to_provider_queue = BoundedQueue(association.dul, caller.pace)
     _watch(transport.socket, caller.timeouts.stall)
 
 

@@ -1,6 +1,7 @@
 """Which samples a source has and which our H.264 gets: the colour rules, pure.
 
-1. Limited-range Y'CbCr keeps its matrix; 4:2:0 with 8 bits keeps its very samples. Only the tags are made whole.
+1. Limited-range Y'CbCr keeps its matrix; 4:2:0 with as many bits as the result keeps its very samples. Only the tags are
+   made whole.
 2. Untagged limited-range Y'CbCr is BT.709 when it is HD (wider than 1279 or higher than 576), else BT.601: what
    players assume, written down so that nobody needs to assume it again.
 3. RGB, palette, grey and full-range Y'CbCr become BT.709 limited range. Grey gets neutral chroma.
@@ -109,8 +110,9 @@ def colour(
     transfer: str | None,
     size: tuple[int, int],
     frame_rate: Fraction,
+    bits: int = 8,
 ) -> Colour:
-    """Apply the four rules to one source. ``size``: width, height.
+    """Apply the four rules to one source. ``size``: width, height; ``bits``: of a sample of the result, 8 or 10.
 
     Raises:
         UnsupportedSource: rule 4, or a matrix nobody can name.
@@ -126,7 +128,7 @@ def colour(
         if tags.matrix not in _CONVERTIBLE:
             raise UnsupportedSource(f"full-range colour with matrix {tags.matrix} cannot become BT.709 without loss")
         return Colour(BT709, True, tags.matrix, True)
-    kept = what.bits == 8 and what.chroma == (2, 2) and pixel_format == "yuv420p"
+    kept = pixel_format == ("yuv420p10le" if bits == 10 else "yuv420p")
     if not kept:
         _refuse_hdr(tags.transfer)
     return Colour(tags, not kept, tags.matrix, False)

@@ -8,23 +8,20 @@ FFmpeg's own and bounded, so a slow measurement slows the encoder instead of fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import ffmpeg
 
-from common.errors import UnsupportedSource
-from common.media import Description, Scan
+from common.media import Description
 from common.recipes import Audio, Recipe
-from workers.ffmpeg import audio, x264
+from workers.ffmpeg import audio
 from workers.ffmpeg.conversion import Conversion, Filter
+from workers.ffmpeg.device_decode import decode_options
+from workers.ffmpeg.encoders import encoder_of
 
-EncoderOptions = Callable[[Recipe, Conversion, Fraction, Scan], dict[str, str]]
 Leg = tuple[str, tuple[Filter, ...]]  # where frames come from, and their filters
-ENCODERS: dict[str, EncoderOptions] = {"libx264": x264.options}
-"""One file per encoder; x265, mpeg2video and nvenc find their place here."""
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 _STRICT = ("-noauto_conversion_filters",)  # a conversion that no rule asked for is an error
@@ -64,24 +61,39 @@ def encode_command(
     output: Path,
     log: str,
     threads: int,
+    render_node: str = "",
 ) -> list[str]:
     """Encode ``source`` into an MP4; libvmaf's per-frame CSV goes to ``log``, a plain name in the working directory.
+
+    Reference and result are decoded on the CPU whoever encodes: only the encoder's own pictures go to its device
+    (``render_node``: the DRM device of VAAPI), after the reference was split off; or they are decoded there
+    (workers.ffmpeg.device_decode).
 
     Raises:
         UnsupportedSource: no command is written for this encoder.
     """
-    if recipe.encoder not in ENCODERS:
-        raise UnsupportedSource(f"no command line is known for encoder {recipe.encoder}")
+    encoder = encoder_of(recipe, description.video.scan)
     # display_rotation: the chain turns it, no player shall again
-    inlet = _input(source, noautorotate=None, display_rotation="0", threads=str(threads))
+    inlet = input_of(source, noautorotate=None, display_rotation="0", threads=str(threads))
     video = inlet["V:0"]
     for step in conversion.filters:
         video = video.filter(step.name, **dict(step.options))
     sound = audio.options(policy, description.audio)
     streams = [video, inlet["a:0"]] if sound else [video]
-    options = ENCODERS[recipe.encoder](recipe, conversion, source.frame_rate, description.video.scan)
+    options = encoder.options(recipe, conversion, source.frame_rate, description.video.scan)
     leg = ffmpeg.output(*streams, str(output), **_mp4(), **options, **sound, fps_mode="passthrough")
-    return _with_measurement(_compile(program, leg), log, threads)
+    device = ("-vaapi_device", render_node) if encoder.opens_render_node else ()
+    argv = compiled(program, leg, *device)
+    decode = decode_options(recipe, description.video, conversion, source.args[-1], sound=bool(sound))
+    if decode:
+        return with_measurement(_read_twice(argv, decode), conversion.filters, log, threads, encoded="[1:V:0]")
+    return with_measurement(argv, encoder.upload(recipe.bits), log, threads)
+
+
+def _read_twice(argv: list[str], options: tuple[str, ...]) -> list[str]:
+    """The only input once more, with further options: input 1."""
+    first, end = argv.index("-nostats") + 1, argv.index("-i") + 2
+    return [*argv[:end], *options, *argv[first:end], *argv[end:]]
 
 
 def measure_command(
@@ -111,21 +123,27 @@ def reaudio_command(program: str, source: Source, description: Description, *, o
     return _copy(program, source, description, audio.MADE_LEGAL, output)
 
 
+def sound_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
+    """The source's first audio stream alone, by the rule of encode_command, where it lies in time."""
+    leg = ffmpeg.output(input_of(source)["a:0"], str(output), **_mp4(), **audio.options(Audio.KEEP, description.audio))
+    return compiled(program, leg)
+
+
 _TAGS = {"h264": "avc1", "hevc": "hvc1"}
 _NOWHERE = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
 def _copy(program: str, source: Source, description: Description, sound: dict[str, str], output: Path) -> list[str]:
-    inlet = _input(source)
+    inlet = input_of(source)
     streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
     codec = description.video.codec
     # the MPEG-2 syntaxes leave the container open (PS3.5 8.2.5): a transport stream needs no index and no seeking
     container = _mp4() | {"tag:v": _TAGS[codec]} if codec in _TAGS else _plain("mpegts")
     leg = ffmpeg.output(*streams, str(output), **container, **{"c:v": "copy"}, **(sound if len(streams) > 1 else {}))
-    return _compile(program, leg)
+    return compiled(program, leg)
 
 
-def _input(source: Source, **options: str | None) -> Any:
+def input_of(source: Source, **options: str | None) -> Any:
     """An ffmpeg-python input from an argument list that ends in ``-i URL``."""
     *words, flag, url = source.args
     if flag != "-i":
@@ -150,17 +168,34 @@ def _mp4() -> dict[str, Any]:
     return _plain("mp4") | {"movflags": "+faststart"}
 
 
-def _compile(program: str, leg: Any) -> list[str]:
+def compiled(program: str, leg: Any, *device: str) -> list[str]:
+    """The arguments of an ffmpeg-python output, quiet, strict, and telling their progress; ``device``: global options."""
     arguments: list[str] = ffmpeg.get_args(leg.overwrite_output())
-    return [program, *_QUIET, *_STRICT, "-progress", "pipe:1", "-nostats", *arguments]
+    return [program, *_QUIET, *_STRICT, *device, "-progress", "pipe:1", "-nostats", *arguments]
 
 
-def _with_measurement(argv: list[str], log: str, threads: int) -> list[str]:
-    """Splice the loopback leg, which ffmpeg-python cannot express, onto an encode of one filtered stream."""
+def with_measurement(
+    argv: list[str],
+    upload: tuple[Filter, ...],
+    log: str,
+    threads: int,
+    *,
+    distorted: tuple[Filter, ...] = (),
+    encoded: str = "",
+) -> list[str]:
+    """Splice the loopback leg, which ffmpeg-python cannot express, onto an encode of one filtered stream.
+
+    ``upload``: what the encoder's pictures, and not the reference, go through; ``distorted``: what its output goes through
+    before it is measured; ``encoded``: an input that gives the encoder its pictures, in place of the reference's.
+    """
     at = argv.index("-filter_complex") + 1
     graph, last = argv[at], argv[at + 2]  # … -filter_complex GRAPH -map [last] …
     whole = f"{graph};{last}split=2[encoded][reference]"
-    judged = _comparison(("[dec:0]", _NUMBERED), ("[reference]", _NUMBERED), log, threads)
+    if encoded:
+        whole = f"{graph};{last}null[reference];{encoded}{','.join(map(_text, upload))}[encoded]"
+    elif upload:
+        whole = f"{graph};{last}split=2[plain][reference];[plain]{','.join(map(_text, upload))}[encoded]"
+    judged = _comparison(("[dec:0]", (*distorted, *_NUMBERED)), ("[reference]", _NUMBERED), log, threads)
     return [
         *[*argv[:at], whole, "-map", "[encoded]", *argv[at + 3 :]],
         *["-threads", str(threads), "-dec", "0:0", "-filter_complex", judged, "-map", "[scored]", *_NOWHERE],
@@ -180,7 +215,7 @@ def _comparison(distorted: Leg, reference: Leg, log: str, threads: int) -> str:
 def _text(step: Filter) -> str:
     """A filter as FFmpeg reads it in a graph; its values hold nothing that graphs quote but those of libvmaf."""
     options = ":".join(f"{name}='{value}'" for name, value in step.options)
-    return f"{step.name}={options}"
+    return f"{step.name}={options}" if options else step.name
 
 
 def _libvmaf(log: str, threads: int) -> dict[str, str]:

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
 
 from common.errors import UnsupportedSource
 from common.media import Scan, VideoStream
+from common.picture import padded_size, square_size, turned_size
 from workers.ffmpeg.colour import Colour, Tags, colour
 
 VARIABLE_RATE_CLOCK = Fraction(1, 90_000)
@@ -79,8 +79,9 @@ class Conversion:
     time_base: Fraction
 
 
-def conversion(picture: Picture, *, keep_start: bool = False) -> Conversion:
-    """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it.
+def conversion(picture: Picture, *, keep_start: bool = False, bits: int = 8) -> Conversion:
+    """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it. ``bits``: of a
+    sample of the result, 8 or 10.
 
     Raises:
         UnsupportedSource: colour that cannot be carried, or interlaced video that players are asked to turn.
@@ -95,34 +96,21 @@ def conversion(picture: Picture, *, keep_start: bool = False) -> Conversion:
         picture.transfer,
         (picture.width, picture.height),
         picture.frame_rate,
+        bits,
     )
     square = square_size(picture.width, picture.height, picture.pixel_aspect)
-    turned = square if picture.rotation in (0, 180) else (square[1], square[0])
+    turned = turned_size(square, picture.rotation)
     padded = padded_size(*turned, picture.scan)
     time_base = 1 / picture.frame_rate if picture.constant_rate else VARIABLE_RATE_CLOCK
+    deep = "10le" if bits == 10 else ""
     filters = (
         *_timing(picture, time_base, keep_start),
-        *_scale(picture, rule, square, "yuv420p" if turned == padded else "yuv444p"),
+        *_scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}"),
         *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
-        *_pad(picture.scan, rule.tags, turned, padded),
+        *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
         *_tags(picture.scan, rule.tags),
     )
     return Conversion(filters, *padded, rule.tags, time_base)
-
-
-def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Size with square pixels: a pixel's short side is stretched, never its long side shrunk; the new side is even."""
-    if aspect == 1:
-        return width, height
-    if aspect > 1:
-        return 2 * round(width * aspect / 2), height
-    return width, 2 * round(height / aspect / 2)
-
-
-def padded_size(width: int, height: int, scan: Scan) -> tuple[int, int]:
-    """4:2:0 needs even sizes (H.264 6.2), and fields that are even themselves."""
-    rows = 2 if scan is Scan.PROGRESSIVE else 4
-    return 2 * ceil(width / 2), rows * ceil(height / rows)
 
 
 def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Filter, ...]:
@@ -142,14 +130,14 @@ def _scale(picture: Picture, rule: Colour, size: tuple[int, int], form: str) -> 
     return _swscale(picture.scan, size, source, rule.tags, form)
 
 
-def _pad(scan: Scan, tags: Tags, size: tuple[int, int], padded: tuple[int, int]) -> tuple[Filter, ...]:
+def _pad(scan: Scan, tags: Tags, size: tuple[int, int], padded: tuple[int, int], form: str) -> tuple[Filter, ...]:
     if size == padded:
         return ()
     right, bottom = padded[0] - size[0], padded[1] - size[1]
     return (
         Filter("pad", (("w", str(padded[0])), ("h", str(padded[1])), ("x", "0"), ("y", "0"))),
         Filter("fillborders", (("right", str(right)), ("bottom", str(bottom)), ("mode", "smear"))),
-        *_swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, "yuv420p"),
+        *_swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, form),
     )
 
 

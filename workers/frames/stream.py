@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,8 +39,8 @@ def look(path: Path) -> tuple[Layout, Form]:
     return layout, decoded_form(layout)
 
 
-def feed(path: Path, form: Form, out: BinaryIO) -> None:
-    """Write all frames in ``form`` to ``out``, holding one at a time.
+def feed(path: Path, form: Form, out: BinaryIO, first: int = 0, last: int | None = None) -> None:
+    """Write the frames from ``first`` to ``last`` (exclusive; None: to the end) in ``form`` to ``out``, holding one at a time.
 
     Raises:
         TruncatedSource, UnreadableSource: a frame is not whole or not like the others; the message names it, from 1.
@@ -48,7 +49,7 @@ def feed(path: Path, form: Form, out: BinaryIO) -> None:
     layout = read_layout(header)
     make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
     with path.open("rb") as file:
-        for number, extent in enumerate(_extents(header, layout)):
+        for number, extent in islice(enumerate(_extents(header, layout)), first, last):
             with _naming(number, layout):
                 frame = make(number, _frame_bytes(file, extent, layout))
             out.write(frame)

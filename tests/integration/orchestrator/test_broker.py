@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from redis import Redis
@@ -105,13 +105,13 @@ def test_a_sent_order_waits_in_its_queue_under_its_own_id(broker: CeleryBroker) 
     assert broker.waiting(queues.CPU) == set()
 
 
-def test_results_arrive_and_are_acknowledged_once_handled(broker: CeleryBroker, url: str, redis: Redis) -> None:
+def test_results_arrive_and_are_gone_from_the_broker_once_handled(broker: CeleryBroker, url: str, redis: Redis) -> None:
     app = make_app(Settings(broker_url=url))
     send_result(app, result())
     seen: list[WorkResult] = []
-    assert broker.receive(seen.append, seconds=5) == 1
+    assert broker.receive(seen.extend, seconds=5) == 1
     assert seen == [result()]
-    assert redis.hlen("unacked") == 0
+    assert redis.llen(queues.ORCHESTRATOR) == 0
 
 
 def test_a_result_whose_recording_broke_comes_back(
@@ -120,7 +120,7 @@ def test_a_result_whose_recording_broke_comes_back(
     app = make_app(Settings(broker_url=url))
     send_result(app, result())
 
-    def broken(_: WorkResult) -> None:
+    def broken(_: Sequence[WorkResult]) -> None:
         raise StoreFault("the ledger is away")
 
     with pytest.raises(StoreFault):
@@ -128,7 +128,7 @@ def test_a_result_whose_recording_broke_comes_back(
     broker.__exit__(None, None, None)
     seen: list[WorkResult] = []
     with CeleryBroker(app, redis, leases) as another:
-        assert another.receive(seen.append, seconds=5) == 1
+        assert another.receive(seen.extend, seconds=5) == 1
 
 
 def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: CeleryBroker, url: str) -> None:
@@ -137,7 +137,7 @@ def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: Cel
     send_result(app, result())
     seen: list[WorkResult] = []
     while not seen:
-        broker.receive(seen.append, seconds=5)
+        broker.receive(seen.extend, seconds=5)
     assert seen == [result()]
 
 

@@ -77,3 +77,16 @@ def test_an_ffmpeg_without_the_loopback_decoder_is_reported(tmp_path: Path) -> N
 def test_versions_are_compared_as_numbers(text: str, numbers: tuple[int, ...]) -> None:
     assert doctor._numbers(text) == numbers
     assert (doctor._numbers(text) >= doctor.PYDICOM) == bool(numbers)
+
+
+def test_an_object_store_that_was_asked_for_is_tried(tmp_path: Path) -> None:
+    (check,) = doctor._store(Settings(store_url=str(tmp_path / "objects")))
+    assert check.ok
+    assert not list((tmp_path / "objects").rglob("checks/*"))
+    assert list(doctor._store(Settings())) == []
+
+
+def test_an_object_store_that_cannot_be_used_is_reported_with_a_remedy() -> None:
+    (check,) = doctor._store(Settings(store_url="s3:///no-bucket"))
+    assert not check.ok
+    assert "s3://bucket/prefix" in check.remedy

@@ -104,9 +104,8 @@ def session(ledger: Sessions, job: str) -> Iterator[Session]:
             opened.add(Item(id=state.value, job_id=job, number=number, state=state, **(values | fields)))
         opened.flush()
         for place in ("/out", "dicom://PACS@pacs:104"):
-            opened.add(
-                Delivery(item_id="done", destination=place, state="delivered", location=f"at {place}", proof="sha256")
-            )
+            proven = {"state": "delivered", "location": f"at {place}", "proof": "sha256"}
+            opened.add(Delivery(item_id="done", job_id=job, destination=place, **proven))
         for name in ("a", "b"):
             opened.add(Attempt(order_id=name, item_id="done", kind="transcode", queue="cpu", number=1, order={}))
     with ledger.begin() as opened:
@@ -205,7 +204,7 @@ def test_items_come_in_the_order_of_finding_across_batches(
             fields = {"name": str(number), "source": str(number), "size_bytes": 1, "mtime_ns": 0}
             session.add(Item(id=str(number), job_id=job, number=number, **fields))
         session.flush()
-        session.add_all(Delivery(item_id=str(number), destination=f"to {number}") for number in range(1, 9))
+        session.add_all(Delivery(item_id=str(number), job_id=job, destination=f"to {number}") for number in range(1, 9))
     with ledger.begin() as session:
         seen = list(items(session, job))
     assert [item.number for item in seen] == list(range(1, 9))

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import UnsupportedSource
 from common.media import AudioStream, Description, Kind, Scan, VideoStream
-from common.recipes import ARCHIVE, Audio
+from common.recipes import ARCHIVE, Audio, Recipe
 from workers.encode import public
 from workers.ffmpeg import audio
 from workers.ffmpeg.command import encode_command, measure_command, reaudio_command, remux_command
@@ -43,13 +43,29 @@ def described(*sound: AudioStream, **changes: object) -> Description:
     return Description(kind=Kind.VIDEO, digest="0" * 64, size_bytes=1, container="mp4", video=video, audio=sound)
 
 
-def encode(description: Description, source: Source | None = None, policy: Audio = Audio.STRIP) -> list[str]:
-    shape = conversion(Picture.of(description.video), keep_start=policy is Audio.KEEP)
+def encode(
+    description: Description,
+    source: Source | None = None,
+    policy: Audio = Audio.STRIP,
+    recipe: Recipe = ARCHIVE.ladder[0],
+) -> list[str]:
+    shape = conversion(Picture.of(description.video), keep_start=policy is Audio.KEEP, bits=recipe.bits)
     source = source or Source(frame_rate=description.video.frame_rate)
-    recipe = ARCHIVE.ladder[0]
     return encode_command(
-        "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, log="scores.csv", threads=2
-    )
+        "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, log="scores.csv", threads=2,
+        render_node="/dev/dri/renderD128",
+    )  # fmt: skip
+
+
+def by(encoder: str, x: int, **changes: object) -> list[str]:
+    """The first rung of the archive, by this encoder, for .x."""
+    recipes = ARCHIVE.recipes(0)
+    recipe = next(r for r in recipes if (r.encoder, r.transfer_syntax_uid.rpartition(".")[2]) == (encoder, str(x)))
+    return encode(described(**changes), recipe=recipe)
+
+
+UHD: dict[str, object] = {"codec": "vp9", "width": 3840, "height": 2160, "frame_rate": Fraction(60)}
+TEN_BITS = {"codec": "prores", "pixel_format": "yuv422p10le"}
 
 
 def raw_rgb() -> list[str]:
@@ -81,6 +97,20 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "encode-odd-rgb-from-pipe": raw_rgb,
     "encode-phone-with-sound": phone,
     "encode-pal-interlaced": pal,
+    "encode-1080p60": lambda: by("libx264", 104, frame_rate=Fraction(60)),
+    "encode-uhd-x265": lambda: by("libx265", 107, **UHD),
+    "encode-main10-x265": lambda: by("libx265", 108, **TEN_BITS),
+    "encode-hd-nvenc": lambda: by("h264_nvenc", 102),
+    "encode-uhd-nvenc": lambda: by("hevc_nvenc", 107, **UHD),
+    "encode-main10-nvenc": lambda: by("hevc_nvenc", 108, **TEN_BITS),
+    "encode-hd-qsv": lambda: by("h264_qsv", 102),
+    "encode-uhd-qsv": lambda: by("hevc_qsv", 107, **UHD),
+    "encode-main10-qsv": lambda: by("hevc_qsv", 108, **TEN_BITS),
+    "encode-hd-vaapi": lambda: by("h264_vaapi", 102),
+    "encode-uhd-vaapi": lambda: by("hevc_vaapi", 107, **UHD),
+    "encode-main10-vaapi": lambda: by("hevc_vaapi", 108, **TEN_BITS),
+    "encode-uhd-nvenc-decoded-there": lambda: by("hevc_nvenc", 107, **UHD | {"codec": "hevc"}),
+    "encode-uhd-vaapi-decoded-there": lambda: by("hevc_vaapi", 107, **UHD | {"codec": "hevc"}),
     "measure": measure,
     "remux-h264": lambda: remux_command("ffmpeg", Source(), described(AAC_48K), Audio.STRIP, output=OUTPUT),
     "remux-mpeg2-with-sound": lambda: remux_command(
@@ -123,8 +153,8 @@ def test_input_arguments_that_do_not_end_in_an_input_are_our_fault() -> None:
 
 def test_an_encoder_without_a_command_is_refused() -> None:
     shape = conversion(Picture.of(described().video))
-    recipe = ARCHIVE.ladder[0].model_copy(update={"encoder": "h264_nvenc"})
-    with pytest.raises(UnsupportedSource, match="h264_nvenc"):
+    recipe = ARCHIVE.ladder[0].model_copy(update={"encoder": "h264_amf"})
+    with pytest.raises(UnsupportedSource, match="h264_amf"):
         encode_command("f", Source(), described(), shape, recipe, Audio.STRIP, output=OUTPUT, log="l", threads=1)
 
 

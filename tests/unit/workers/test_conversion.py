@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from common.errors import NoLegalPath, UnsupportedSource
 from common.media import Scan, VideoStream
+from common.picture import padded_size, square_size
 from common.recipes import ARCHIVE
-from workers.ffmpeg import x264
-from workers.ffmpeg.conversion import Filter, Picture, conversion, padded_size, square_size
+from workers.ffmpeg.conversion import Filter, Picture, conversion
+from workers.ffmpeg.encoders import check_level
 
 rules = settings(max_examples=60, deadline=None)
 sides = st.integers(1, 4096)
@@ -125,18 +126,18 @@ def test_time_is_counted_or_kept(constant: bool, keep_start: bool, base: str, ti
 
 def test_a_picture_at_the_level_passes_and_one_beyond_is_told_what_it_needs() -> None:
     recipe = ARCHIVE.ladder[0]
-    x264.check_level(1920, 1080, Fraction(30), recipe)
+    check_level(1920, 1080, Fraction(30), recipe)
     with pytest.raises(NoLegalPath, match=r"1920×1080 at 60 frames/s: macroblock rate") as caught:
-        x264.check_level(1920, 1080, Fraction(60), recipe)
+        check_level(1920, 1080, Fraction(60), recipe)
     assert "level 4.2" in caught.value.hint
 
 
 def test_a_recipe_beyond_its_own_level_is_refused() -> None:
     with pytest.raises(NoLegalPath, match="bit rate"):
-        x264.check_level(64, 64, Fraction(1), ARCHIVE.ladder[0].model_copy(update={"max_rate_kbit": 62_501}))
+        check_level(64, 64, Fraction(1), ARCHIVE.ladder[0].model_copy(update={"max_rate_kbit": 62_501}))
 
 
 def test_a_picture_beyond_every_level_gets_no_hint() -> None:
     with pytest.raises(NoLegalPath) as caught:
-        x264.check_level(16_384, 16_384, Fraction(30), ARCHIVE.ladder[0])
+        check_level(16_384, 16_384, Fraction(30), ARCHIVE.ladder[0])
     assert "level" not in caught.value.hint

@@ -1,0 +1,131 @@
+"""No-op orders, from dispatched to recorded, beside bare no-op Celery tasks: same broker, same worker processes, same run.
+
+Prints orders/s of both, round by round, and the median ratio (aim: at least 0.6 on SQLite, 0.5 on PostgreSQL).
+Usage: bench_orders.py [--orders 3000] [--rounds 3] [--slots 2] [--ledger URL]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from celery import Celery, shared_task
+from redis import Redis
+from sqlalchemy import func, select
+from synthetic import answer, broker_server, seed
+
+from common import logs, queues
+from common.farm import make_app
+from common.leases import connect
+from common.settings import Settings
+from common.stages import State
+from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store
+from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.schema import Item
+from orchestrator.loop import Orchestrator
+from workers import serve
+from workers.attempt import Attempt, Done, Order
+from workers.build import Worker
+
+BARE = "bench.noop"
+
+
+@shared_task(name=BARE, ignore_result=True)
+def noop() -> None:
+    """Nothing, done by Celery."""
+
+
+class NoopWorker(Worker):
+    """Answers at once."""
+
+    def work(self, order: Order, attempt: Attempt) -> Done:  # noqa: ARG002
+        return answer(order)
+
+
+def serve_noop(settings: Settings, slots: int, log: Path) -> None:
+    """The product's worker around no work."""
+    logs.configure(log)
+    serve.Worker = NoopWorker  # type: ignore[misc]
+    serve.serve(settings, queues=(queues.DESCRIBE,), slots=slots, name="noop")
+
+
+@contextmanager
+def worker(settings: Settings, slots: int) -> Iterator[None]:
+    """A worker process with its pool, ready to take orders."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve_noop, args=(settings, slots, settings.state_dir / "worker.jsonl")
+    )
+    process.start()
+    try:
+        wait(lambda: bool(list(connect(settings.broker_url).scan_iter("worker:*"))))
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def wait(ready: Callable[[], bool]) -> None:
+    """Until something is so."""
+    while not ready():
+        time.sleep(0.002)
+
+
+def bare_rate(app: Celery, redis: Redis, count: int) -> float:
+    """Tasks per second from the first publish until the last one was taken from the queue."""
+    started = time.monotonic()
+    for _ in range(count):
+        app.send_task(BARE, queue=queues.DESCRIBE)
+    wait(lambda: redis.llen(queues.DESCRIBE) == 0)
+    return count / (time.monotonic() - started)
+
+
+def order_rate(orchestrator: Orchestrator, ledger: Sessions, state_dir: Path, count: int) -> float:
+    """Orders per second from the first dispatch until the ledger has recorded the last answer."""
+    job_id = seed(ledger, count, state_dir)
+    started = time.monotonic()
+    while waiting(ledger, job_id):
+        for _ in range(20):
+            orchestrator.tick(seconds=0.01)
+    seconds = time.monotonic() - started
+    return count / seconds
+
+
+def waiting(ledger: Sessions, job_id: str) -> int:
+    """Items whose order is not recorded yet."""
+    with ledger() as session:
+        found = select(func.count()).select_from(Item).where(Item.job_id == job_id, Item.state == State.FOUND)
+        return session.scalar(found) or 0
+
+
+def main() -> None:
+    """Run both in turn and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--ledger", default="", help="SQLAlchemy URL; default: a fresh SQLite file")
+    options = parser.parse_args()
+    ratios = []
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name, broker_server() as url:
+        settings = Settings(broker_url=url, ledger_url=options.ledger, state_dir=Path(name))
+        logs.configure(Path(name) / "orchestrator.jsonl")
+        ledger, store = build_ledger(settings), build_store(settings)
+        with worker(settings, options.slots), build_broker(settings) as broker:
+            orchestrator = build_orchestrator(settings, ledger, store, broker)
+            app, redis = make_app(settings), connect(url)
+            for round_ in range(options.rounds):
+                bare = bare_rate(app, redis, options.orders)
+                orders = order_rate(orchestrator, ledger, Path(name) / str(round_), options.orders)
+                ratios.append(orders / bare)
+                print(f"bare no-op tasks {bare:.0f}/s · orders {orders:.0f}/s · ratio {ratios[-1]:.2f}", flush=True)
+    print(f"median ratio: {statistics.median(ratios):.2f} (aim: at least 0.6 on SQLite, 0.5 on PostgreSQL)")
+
+
+if __name__ == "__main__":
+    main()

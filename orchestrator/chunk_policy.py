@@ -1,0 +1,60 @@
+"""When one long video is cut into chunks, and how far a chunk may climb. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.orders import Path, Plan
+from common.recipes import Profile, Recipe
+from common.settings import Settings
+
+ENCODERS = frozenset({"libx264"})
+"""Encoders whose separately made streams join into one with one SPS and PPS (x264's stitchable)."""
+
+CHUNKS_PER_SLOT = 2
+"""So that a slot that got short or easy chunks takes another while the rest work."""
+
+LEAST_FRAMES = 100
+"""Every chunk begins with an IDR picture of its own, and its rate control starts anew: shorter ones cost quality."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a video is cut."""
+
+    after_seconds: float = 300.0  # estimated work from which it pays; 0: never
+    chunk_seconds: float = 60.0  # least estimated work of one chunk
+    threads: int = 1  # of the encoder, per chunk; part of the chunk's recipe
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """What the operator has set."""
+        return cls(settings.chunk_after_seconds, settings.chunk_seconds, settings.chunk_threads)
+
+
+def chunks_for(plan: Plan, frames: int, idle_slots: int, policy: Policy) -> int:
+    """Into how many chunks to cut a video, or 0: leave it whole. Pure.
+
+    Only with more than one slot that nobody else wants: otherwise videos beside each other fill the farm without the price
+    of cutting, which is reading some frames twice, an IDR picture a chunk and a second pass over the stream.
+    """
+    encoder = plan.recipe.encoder if plan.recipe is not None else ""
+    if plan.path is not Path.ENCODE or encoder not in ENCODERS or idle_slots < 2:
+        return 0
+    if policy.after_seconds <= 0 or plan.estimated_seconds < policy.after_seconds:
+        return 0
+    most = min(int(plan.estimated_seconds / policy.chunk_seconds), frames // LEAST_FRAMES)
+    wanted = min(idle_slots * CHUNKS_PER_SLOT, most)
+    return wanted if wanted >= 2 else 0
+
+
+def next_recipe(profile: Profile, recipe: Recipe, rung: int) -> Recipe | None:
+    """The same encoder's recipe on a rung of the ladder; None where it has none."""
+    if rung >= len(profile.ladder):
+        return None
+    same = (
+        other
+        for other in profile.recipes(rung)
+        if (other.encoder, other.transfer_syntax_uid) == (recipe.encoder, recipe.transfer_syntax_uid)
+    )
+    return next(same, None)

@@ -1,0 +1,134 @@
+"""The orchestrator as a service: jobs come through the ledger, several replicas may run, SIGTERM ends it within seconds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from common.errors import EnvironmentFault
+from common.logs import logger
+from common.settings import Settings
+from common.store import ObjectStore
+from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store, prepare_store
+from orchestrator.embedded import state_lock
+from orchestrator.ledger.database import LedgerAway, Sessions
+from orchestrator.ledger.locks import Leadership
+from orchestrator.listing import list_job, unlisted_jobs
+from orchestrator.loop import Orchestrator
+from orchestrator.reconciler import reconcile
+
+log = logger(__name__)
+
+LOOK_SECONDS = 1.0
+"""How soon the leader sees a job that was submitted."""
+
+RECONCILE_SECONDS = 300.0
+"""How often the leader compares ledger, store and broker; also at once when it takes the lead."""
+
+LEDGER_PATIENCE_SECONDS = 120.0
+"""How long a starting service waits for its database: both may be started together."""
+
+
+class Housekeeper:
+    """What takes long and needs the lead: lists new jobs and reconciles, in a thread beside the loop."""
+
+    def __init__(self, ledger: Sessions, store: ObjectStore, leadership: Leadership, state_dir: Path) -> None:
+        self._ledger, self._store, self._leadership, self._state_dir = ledger, store, leadership, state_dir
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
+        self._reconcile_due = 0.0
+
+    def __enter__(self) -> Housekeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            if not self._leadership.held:
+                self._reconcile_due = 0.0
+                continue
+            try:
+                self._work()
+            except (*LedgerAway, EnvironmentFault, OSError) as error:
+                log.warning("housekeeping_waits", error=type(error).__name__)
+            except Exception:  # a bug here must not end listing for ever
+                log.exception("housekeeping_broke")
+
+    def _work(self) -> None:
+        if time.monotonic() >= self._reconcile_due:
+            reconcile(self._ledger, self._store, stopped=self._stopped)
+            self._reconcile_due = time.monotonic() + RECONCILE_SECONDS
+        for job_id in unlisted_jobs(self._ledger):
+            if self._stopped():
+                return
+            list_job(self._ledger, self._store, job_id, self._state_dir, stopped=self._stopped)
+
+    def _stopped(self) -> bool:
+        return self._stop.is_set() or not self._leadership.held
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running orchestrator and what belongs to it."""
+
+    orchestrator: Orchestrator
+    ledger: Sessions
+    leadership: Leadership
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Turn until ``stopped``; a turn lasts a fraction of a second when nothing is away."""
+        log.info("service_started")
+        self.orchestrator.run(stopped)
+        log.info("service_stopped")
+
+
+@contextmanager
+def service(settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> Iterator[Service]:
+    """Open ledger, store and broker, keep house in a thread; all of it is closed at the end of the block.
+
+    Running orders go on when the service ends: their leases are renewed by their workers, and the next orchestrator, or
+    another replica, records their results.
+
+    Raises:
+        StoreFault: the object store cannot be used.
+        PolicyError: the ledger is SQLite and another farm works with its state directory.
+        EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS.
+    """
+    with ExitStack() as stack:
+        if not is_shared(settings):
+            stack.enter_context(state_lock(settings.state_dir))
+        ledger, store = _wait_for_ledger(settings, stopped), build_store(settings)
+        prepare_store(store)
+        broker = stack.enter_context(build_broker(settings))
+        leadership = Leadership(ledger.kw["bind"])
+        stack.callback(leadership.release)
+        stack.enter_context(Housekeeper(ledger, store, leadership, settings.state_dir))
+        yield Service(build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership)
+
+
+def is_shared(settings: Settings) -> bool:
+    """True when the ledger admits several replicas (PostgreSQL)."""
+    return bool(settings.ledger_url) and make_url(settings.ledger_url).get_backend_name() == "postgresql"
+
+
+def _wait_for_ledger(settings: Settings, stopped: Callable[[], bool]) -> Sessions:
+    end = time.monotonic() + LEDGER_PATIENCE_SECONDS
+    while True:
+        try:
+            return build_ledger(settings)
+        except LedgerAway as error:
+            if stopped() or time.monotonic() > end:
+                hint = "Check CINEFARM_LEDGER_URL, and that its database server runs."
+                raise EnvironmentFault("the ledger does not answer", hint=hint) from error
+            log.warning("ledger_away", error=type(error).__name__)
+            time.sleep(0.5)

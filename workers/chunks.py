@@ -1,0 +1,294 @@
+"""One chunk of a long video: read its range, encode exactly its frames, measure them as in the whole, keep stream and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from common.errors import InternalFault, UnreadableSource
+from common.media import Description, Kind, Scan
+from common.orders import ChunkDone, ChunkOrder, Part, Plan, SplitDone, SplitOrder, Timeline
+from common.process import Limits, call
+from common.settings import Settings
+from common.store import ObjectStore, Stored
+from workers.attempt import Attempt
+from workers.cuts import Source, opened, split
+from workers.encode import ADDRESS, Report, ffmpeg_program, picture_of, public, run_ffmpeg, temporary
+from workers.ffmpeg.chunk_command import chunk_command
+from workers.ffmpeg.conversion import conversion
+from workers.ffmpeg.encoders import check_level
+from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
+from workers.local import local_source
+from workers.quality import check_measurable, judge, load_scores, pool, save_scores
+from workers.sources import MediaInput, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STREAM, SCORES, RESULT = "stream.nut", "scores.npz", "result.json"
+
+INDEX_FLOOR_BYTES_PER_SECOND = 5e6
+"""Slowest believable disk while a source's packets are read; the time limit of splitting follows from it."""
+
+SEEK_BACK_SECONDS = (0, 2, 10, 60)
+"""How far before a key frame the search for it begins, in turn: transport streams are sought by guessing at byte positions."""
+
+_COPY_BYTES = 1 << 20
+_SLACK_BYTES = 16 << 20  # container and score log beside the stream
+_X264_MARK = "x264 - core "
+
+
+@dataclass(frozen=True)
+class EncodedChunk:
+    """A chunk's stream and its frames' scores, without those of the neighbours."""
+
+    path: Path
+    scores: Scores
+    encoder: str
+    argv: tuple[str, ...]
+    complaints: str
+
+
+def find_cuts(order: SplitOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt) -> SplitDone:
+    """Where the source can be cut.
+
+    Raises:
+        UnreadableSource, ResourceLimit: its packets cannot be read.
+    """
+    seconds = settings.describe_seconds + order.description.size_bytes / INDEX_FLOOR_BYTES_PER_SECOND
+    limits = Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
+    with _source(order, store, scratch, attempt) as source:
+        return call(split, source, order.description, order.wanted, limits=limits, what="reading the source's packets")
+
+
+def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt) -> ChunkDone:
+    """Make the chunk, or find it made. It is kept whether or not it meets the gate: the whole is judged by all frames.
+
+    Raises:
+        InternalFault: planned without recipe or gate.
+        CinefarmError: see encode_chunk.
+    """
+    if made := found(order.output_prefix, store):
+        return made.model_copy(update={"reused": True})
+    if order.plan.gate is None:
+        raise InternalFault("a chunk was planned without a gate")
+
+    with _source(order, store, scratch, attempt) as source:
+        encoded = _encoded(order, source, scratch, settings, attempt)
+    attempt.check()
+    pooled = pool(encoded.scores)
+    save_scores(scratch / SCORES, encoded.scores)
+    store.put(f"{order.output_prefix}/{SCORES}", (scratch / SCORES).read_bytes())
+    stored = _keep(store, f"{order.output_prefix}/{STREAM}", encoded.path)
+    done = ChunkDone(
+        output_prefix=order.output_prefix,
+        frames=order.part.frames,
+        stream_bytes=stored.size_bytes,
+        stream_digest=stored.digest,
+        verdict=judge(pooled, order.plan.gate),
+        scores=pooled,
+        encoder=encoded.encoder,
+        argv=encoded.argv,
+        complaints=encoded.complaints,
+    )
+    store.put(
+        f"{order.output_prefix}/{RESULT}", done.model_dump_json().encode()
+    )  # last: it says that all else is there
+    return done
+
+
+def _encoded(order: ChunkOrder, source: Source, scratch: Path, settings: Settings, attempt: Attempt) -> EncodedChunk:
+    def report(progress: Progress) -> None:
+        attempt.report(min(1.0, progress.frame / order.part.frames))
+
+    return encode_chunk(
+        open_part(source, order.description, order.part, order.timeline, scratch),
+        order.description,
+        order.plan,
+        order.part,
+        order.timeline,
+        scratch,
+        settings=settings,
+        progress=report,
+        cancelled=attempt.cancelled,
+    )
+
+
+def found(prefix: str, store: ObjectStore) -> ChunkDone | None:
+    """A chunk that was made before, stream included; None when there is none."""
+    if store.size(f"{prefix}/{RESULT}") is None:
+        return None
+    made = ChunkDone.model_validate_json(store.get(f"{prefix}/{RESULT}"))
+    return made if store.size(f"{prefix}/{STREAM}") == made.stream_bytes else None
+
+
+def chunk_scores(prefix: str, store: ObjectStore, scratch: Path) -> Scores:
+    """The per-frame scores of a chunk that was made."""
+    place = scratch / SCORES
+    place.write_bytes(store.get(f"{prefix}/{SCORES}"))
+    return load_scores(place)
+
+
+def _keep(store: ObjectStore, key: str, path: Path) -> Stored:
+    with path.open("rb") as stream, store.writer(key) as writer:
+        while data := stream.read(_COPY_BYTES):
+            writer.write(data)
+    return writer.stored
+
+
+@contextmanager
+def _source(order: SplitOrder | ChunkOrder, store: ObjectStore, scratch: Path, attempt: Attempt) -> Iterator[Source]:
+    """Video is read where it lies, range by range; a DICOM file's header and fragments need a local path.
+
+    Raises:
+        UnreadableSource: it is not what was described.
+    """
+    if store.size(order.source_key) != order.description.size_bytes:
+        raise UnreadableSource("the source's size has changed since it was described")
+    if order.description.kind is Kind.VIDEO:
+        yield partial(store.open, order.source_key)
+        return
+    with local_source(store, order.source_key, scratch, attempt.check) as path:
+        yield path
+
+
+def open_part(
+    source: Source, description: Description, part: Part, timeline: Timeline | None, scratch: Path
+) -> MediaInput:
+    """How FFmpeg reads a part of a source, neighbours included: frames as ever, coded video as packets in a pipe.
+
+    Raises:
+        CinefarmError: see workers.sources.open_source.
+    """
+    if description.kind is Kind.DICOM_FRAMES:
+        whole = open_source(source, description, scratch) if isinstance(source, Path) else None
+        if whole is None or whole.feed is None:
+            raise InternalFault("frames are fed from a local file")
+        begin, end = part.first - part.lead_in, part.last + part.lead_out
+        return replace(whole, feed=partial(cast(Any, whole.feed), first=begin, last=end), frame_count=part.frames_read)
+    if timeline is None:
+        raise InternalFault("coded video is cut by its clock")
+    video = description.video
+    return MediaInput(
+        # copyts: the times say which frames are ours, so FFmpeg shall not move them to begin at zero
+        args=("-protocol_whitelist", "pipe", "-f", "nut", "-copyts", "-noautorotate", "-i", "pipe:0"),
+        feed=partial(feed_packets, source, description, part, timeline),
+        width=video.width,
+        height=video.height,
+        frame_count=part.frames_read,
+        frame_rate=video.frame_rate,
+        pixel_format=video.pixel_format,
+        full_range=video.full_range,
+        matrix=video.matrix,
+        seekable=False,
+    )
+
+
+def feed_packets(source: Source, description: Description, part: Part, timeline: Timeline, out: BinaryIO) -> None:
+    """Write the packets of a part to ``out``, their times shifted; reads from its key frame to its last frame only.
+
+    Raises:
+        UnreadableSource: the source is not what was indexed.
+    """
+    import av
+
+    with opened(source, description) as (container, stream), av.open(out, "w", format="nut") as pipe:
+        copy = pipe.add_stream_from_template(stream, opaque=True)
+        copy.time_base = timeline.time_base
+        for number, packet in enumerate(_range(container, stream, part)):
+            packet.pts += timeline.shift
+            # NUT carries no decoding times, but its muxer wants some: ascending, and before every pts by the shift
+            packet.dts = number
+            packet.stream = copy
+            pipe.mux_one(packet)
+
+
+def _range(container: Any, stream: Any, part: Part) -> Iterator[Any]:
+    """Packets from the part's key frame until everything shown up to its last frame is there."""
+    packets = container.demux(stream) if part.read_from is None else _from_key(container, stream, part.read_from)
+    for packet in packets:
+        if packet.dts is not None and part.last_pts is not None and packet.dts > part.last_pts:
+            return  # no packet is shown before its decoding time
+        if packet.size:
+            yield packet
+
+
+def _from_key(container: Any, stream: Any, key: int) -> Iterator[Any]:
+    """Packets from the one key frame on. Where a container without an index is sought too late, the search begins earlier.
+
+    Raises:
+        UnreadableSource: it is not there: the source is not what was indexed.
+    """
+    for back in SEEK_BACK_SECONDS:
+        container.seek(key - int(back / stream.time_base), stream=stream, backward=True)
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.is_keyframe and packet.pts == key:
+                yield packet
+                yield from packets
+                return
+            if packet.dts is not None and packet.dts > key:
+                break
+    raise UnreadableSource("the key frame that was indexed is not found again")
+
+
+def encode_chunk(
+    media: MediaInput,
+    description: Description,
+    plan: Plan,
+    part: Part,
+    timeline: Timeline | None,
+    scratch: Path,
+    *,
+    settings: Settings,
+    progress: Report | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> EncodedChunk:
+    """Encode by ``plan.recipe`` and measure; the frames are counted three times: encoded, measured, written.
+
+    Raises: like workers.encode.encode.
+    """
+    recipe = plan.recipe
+    if recipe is None:
+        raise InternalFault("a chunk was planned without a recipe")
+    shape = conversion(picture_of(media, description), bits=recipe.bits)
+    check_measurable(shape.width, shape.height)
+    scan = description.video.scan
+    check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=scan is not Scan.PROGRESSIVE)
+    output, log = scratch / STREAM, scratch / "scores.csv"
+    argv = chunk_command(
+        ffmpeg_program(), media, description, shape, recipe, part, timeline, output=output, log=log.name
+    )
+    duration = part.frames / media.frame_rate
+    limits = Limits(
+        seconds=max(settings.transcode_minimum_seconds, float(duration) / settings.transcode_speed_floor),
+        memory_bytes=settings.child_memory_bytes,
+        output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + part.frames * 400 + _SLACK_BYTES,
+    )
+    reader = ProgressReader(progress)
+    with temporary(log):
+        finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch)
+        encoded = reader.last.frame if reader.last else 0
+        if encoded != part.frames:
+            raise UnreadableSource(f"{part.frames} frames were indexed, and the decoder gave {encoded}")
+        measured = parse_scores(log, part.frames_read)
+    mine = slice(part.lead_in, part.lead_in + part.frames)
+    return EncodedChunk(
+        path=output,
+        scores={metric: values[mine] for metric, values in measured.items()},
+        encoder=_signature(output),
+        argv=public(argv, str(output)),
+        complaints=ADDRESS.sub("", finished.stderr_tail),
+    )
+
+
+def _signature(path: Path) -> str:
+    """x264's own word on its version, in the first picture."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    _, mark, rest = head.partition(_X264_MARK.encode())
+    return f"x264 core {rest[:16].decode('ascii', 'replace').split()[0]}" if mark else ""
