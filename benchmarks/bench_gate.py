@@ -22,12 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, Kind, VideoStream
 from common.orders import Path as Way
 from common.orders import Plan
 from common.recipes import ARCHIVE
 from common.settings import Settings
-from workers.encode import cores, encode, ffmpeg_program
+from workers.encode import cores, encode
 from workers.ffmpeg.parse import Scores, parse_scores
 from workers.quality import pool
 from workers.sources import MediaInput

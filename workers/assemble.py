@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import InternalFault, StoreFault
+from common.ffmpeg import ffmpeg_program
 from common.media import Description
 from common.orders import AssembleOrder, ChunkDone, ChunkRef, Plan, Timeline, TranscodeDone
 from common.process import Limits, call
@@ -20,7 +21,7 @@ from common.store import ObjectStore
 from workers import transcode
 from workers.attempt import Attempt
 from workers.chunks import chunk_scores, found
-from workers.encode import ffmpeg_program, proven, run_ffmpeg
+from workers.encode import proven, run_ffmpeg
 from workers.ffmpeg.command import sound_command
 from workers.ffmpeg.conversion import VARIABLE_RATE_CLOCK
 from workers.ffmpeg.parse import ProgressReader, Scores

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from common import queues
 from common.errors import CinefarmError, ProgramFailed
+from common.ffmpeg import ffmpeg_program
 from common.logs import logger
 from common.process import Limits, run
 from common.settings import Settings
-from workers.encode import ffmpeg_program
 
 log = logger(__name__)
 

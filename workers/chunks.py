@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from common.errors import InternalFault, UnreadableSource
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, Kind, Scan
 from common.orders import ChunkDone, ChunkOrder, Part, Plan, SplitDone, SplitOrder, Timeline
 from common.process import Limits, call
@@ -17,7 +18,7 @@ from common.settings import Settings
 from common.store import ObjectStore, Stored
 from workers.attempt import Attempt
 from workers.cuts import Source, opened, split
-from workers.encode import ADDRESS, Report, ffmpeg_program, picture_of, public, run_ffmpeg, temporary
+from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temporary
 from workers.ffmpeg.chunk_command import chunk_command
 from workers.ffmpeg.conversion import conversion
 from workers.ffmpeg.encoders import check_level

@@ -65,6 +65,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
     notes = media.notes
     if announced != media.video.frame_count:
         notes += (f"the header says {announced or 'no number of'} frames, the stream holds {media.video.frame_count}",)
+    facts = _facts(header, length)
     made = Description(
         kind=Kind.DICOM_VIDEO,
         digest=digest.finish(),
@@ -76,10 +77,10 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         video=media.video,
         audio=media.audio,
         other_streams=media.other_streams,
-        dicom=_facts(header, length),
+        dicom=facts,
         notes=notes,
     )
-    return made.model_copy(update={"dicom": _facts(header, length, _faults(header, made))})
+    return made.model_copy(update={"dicom": facts.model_copy(update={"faults": _faults(header, made)})})
 
 
 def _faults(header: Header, described: Description) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ def _pixel_aspect(header: Header) -> Fraction:
     return Fraction(horizontal, vertical) if vertical > 0 < horizontal else Fraction(1)
 
 
-def _facts(header: Header, stream_length: int | None, faults: tuple[str, ...] = ()) -> DicomFacts:
+def _facts(header: Header, stream_length: int | None) -> DicomFacts:
     dataset = header.dataset
     names = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
     sop_class, instance, series, study = uids = [str(dataset.get(name) or "") for name in names]
@@ -214,5 +215,4 @@ def _facts(header: Header, stream_length: int | None, faults: tuple[str, ...] = 
         fragment_count=len(header.fragments) if header.length is None else None,
         pixel_data_offset=header.pixel_data_offset,
         stream_length=stream_length,
-        faults=faults,
     )

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.errors import CinefarmError, HardwareFailed, InternalFault, ProgramFailed, ProgramMissing, UnreadableSource
+from common.errors import CinefarmError, HardwareFailed, InternalFault, ProgramFailed, UnreadableSource
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, Scan
 from common.orders import Path as Way
 from common.orders import Plan
@@ -298,25 +299,6 @@ def cores(samples: int = _HD_SAMPLES) -> int:
     """
     most = max(2, 16 * _HD_SAMPLES // max(samples, _HD_SAMPLES))
     return min(len(os.sched_getaffinity(0)), most)
-
-
-@cache
-def ffmpeg_program() -> str:
-    """The FFmpeg of the imageio-ffmpeg wheel; another where IMAGEIO_FFMPEG_EXE names one, or the wheel has none.
-
-    Raises:
-        ProgramMissing: there is none.
-    """
-    import imageio_ffmpeg
-
-    # looked up, not tried out as get_ffmpeg_exe does: a trial that is killed would read as "not installed"
-    bundled = sorted((Path(imageio_ffmpeg.__file__).parent / "binaries").glob("ffmpeg-*"))
-    if bundled and os.access(bundled[-1], os.X_OK) and not os.environ.get("IMAGEIO_FFMPEG_EXE"):
-        return str(bundled[-1])
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise ProgramMissing("no FFmpeg is installed for this machine") from error
 
 
 @cache

@@ -8,8 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from common.errors import InputError, ProgramFailed, UnreadableSource
+from common.ffmpeg import ffmpeg_program
 from common.process import Limits, call, run
-from workers.encode import cores, ffmpeg_program
+from workers.encode import cores
 from workers.ffmpeg.colour import MATRIX_CODES, Model, samples
 from workers.ffmpeg.command import measure_command
 from workers.ffmpeg.conversion import Filter, Picture, conversion

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from common.errors import TruncatedSource, UnreadableSource, UnsupportedSource
+from common.seekable import SeekableReader
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -42,40 +42,15 @@ def fragments(path: Path, pixel_data_offset: int) -> list[Fragment]:
         return read_items(f, pixel_data_offset + 12, path.stat().st_size)[0][1:]
 
 
-class FragmentReader(io.RawIOBase):
+class FragmentReader(SeekableReader):
     """One seekable, read-only stream over the concatenated fragments; ``length`` (bytes) cuts the pad byte off."""
 
     def __init__(self, path: Path, fragments: tuple[Fragment, ...] | list[Fragment], length: int | None = None) -> None:
         self._fragments = [fragment for fragment in fragments if fragment.length]
         self._ends = list(accumulate(fragment.length for fragment in self._fragments))
         total = self._ends[-1] if self._ends else 0
-        self.length = total if length is None else min(length, total)
-        self._position = 0
+        super().__init__(total if length is None else min(length, total))
         self._file = path.open("rb", buffering=0)
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Position in the stream, bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; beyond the end is allowed, as in a file, and reads nothing.
-
-        Raises:
-            ValueError: before the start.
-        """
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.length}[whence]
-        if start + offset < 0:
-            raise ValueError("a position before the start")
-        self._position = start + offset
-        return self._position
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill ``buffer`` from one fragment; 0 at the end."""

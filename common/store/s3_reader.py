@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from typing import TYPE_CHECKING
 
+from common.seekable import SeekableReader
 from common.store.s3_client import Connection, faults
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
-class RangeReader(io.RawIOBase):
+class RangeReader(SeekableReader):
     """The bytes of one version of an object: when it is replaced meanwhile, reading on fails instead of mixing the two.
 
     The first window is fetched at once. Reading raises StoreFault.
@@ -33,43 +32,24 @@ class RangeReader(io.RawIOBase):
         self._connection, self._bucket, self._name = connection, bucket, name
         with faults("read an object"):
             status = connection.client.stat_object(bucket, name)
-        self._size, self._etag = status.size or 0, status.etag
-        self._position = self._start = 0
+        super().__init__(status.size or 0)
+        self._etag = status.etag
+        self._start = 0
         self._window = b""
         self._ahead = FIRST_WINDOW_BYTES
-        if self._size:
-            self._window = self._fetch(0, min(self._ahead, self._size))
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Offset of the next byte."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; nothing is fetched before the next read."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base + offset
-        return self._position
+        if self.length:
+            self._window = self._fetch(0, min(self._ahead, self.length))
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill from the window; at its end fetch the next."""
         target = memoryview(buffer).cast("B")
-        if self._position >= self._size or not target:
+        if self._position >= self.length or not target:
             return 0
         end = self._start + len(self._window)
         if not self._start <= self._position < end:
             self._ahead = min(2 * self._ahead, LARGEST_WINDOW_BYTES) if self._position == end else FIRST_WINDOW_BYTES
             self._window = b""  # let go before the next is fetched: one window in memory, not two
-            self._window = self._fetch(self._position, min(self._ahead, self._size - self._position))
+            self._window = self._fetch(self._position, min(self._ahead, self.length - self._position))
             self._start = self._position
         offset = self._position - self._start
         taken = min(len(target), len(self._window) - offset)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from common.ffmpeg import ffmpeg_program
 from common.process import run
 
 CSV = """\
@@ -74,9 +75,6 @@ def _make_capture(path: Path) -> None:
 
 
 def _make(scene: str, sounds: tuple[str, ...], path: Path, options: dict[str, object]) -> None:
-    import imageio_ffmpeg
-
     inputs = [word for graph in (scene, *sounds) for word in ("-f", "lavfi", "-i", graph)]
     chosen = [word for name, value in options.items() for word in (f"-{name}", str(value))]
-    program = imageio_ffmpeg.get_ffmpeg_exe()
-    run([program, "-nostdin", "-y", "-v", "error", *inputs, *chosen, "-bitexact", str(path)], name="ffmpeg")
+    run([ffmpeg_program(), "-nostdin", "-y", "-v", "error", *inputs, *chosen, "-bitexact", str(path)], name="ffmpeg")

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from common.errors import CinefarmError
+from common.ffmpeg import ffmpeg_program
 from common.process import Limits, run
 from common.settings import Settings
 from orchestrator.build import build_store
@@ -93,14 +94,12 @@ def _decoders() -> Iterator[Check]:
 
 def _ffmpeg() -> Iterator[Check]:
     try:
-        import imageio_ffmpeg
-
-        program = imageio_ffmpeg.get_ffmpeg_exe()
+        program = ffmpeg_program()
         banner = _output([program, "-version"])
         encoders = {
             line.split()[1] for line in _output([program, "-hide_banner", "-encoders"]) if len(line.split()) > 1
         }
-    except (ImportError, RuntimeError, CinefarmError) as error:
+    except (ImportError, CinefarmError) as error:
         yield Check("FFmpeg", False, str(error), _AGAIN)
         return
     yield Check("FFmpeg", bool(banner), banner[0].split(" Copyright")[0] if banner else "no answer", _AGAIN)

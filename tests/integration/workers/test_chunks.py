@@ -18,13 +18,14 @@ from common.bitstream import h264
 from common.bitstream.bits import BitReader, unescaped
 from common.bitstream.nal import annex_b, nal_units, parameter_sets
 from common.errors import ConformanceBroken, StoreFault, UnreadableSource
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, Scan
 from common.recipes import Audio
 from common.settings import Settings
 from workers.assemble import assemble
 from workers.attempt import Attempt
 from workers.chunks import STREAM, chunk_scores
-from workers.encode import encode, ffmpeg_program
+from workers.encode import encode
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.parse import Scores, parse_scores

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import TruncatedSource, UnsupportedSource
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, DicomFacts, Kind, VideoStream
 from common.process import Limits, run
-from workers.encode import ffmpeg_program
 from workers.ffmpeg.command import remux_command
 from workers.sources import MediaInput, open_source
 

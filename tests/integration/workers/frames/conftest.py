@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from common.ffmpeg import ffmpeg_program
 from common.media import Description, Kind, VideoStream
 from common.process import Limits, run
-from workers.encode import ffmpeg_program
 from workers.sources import MediaInput, open_source
 
 Pixels = NDArray[Any]
