@@ -22,7 +22,7 @@ from synthetic import answer, broker_server, seed
 
 from common import logs, queues
 from common.farm import make_app
-from common.leases import connect
+from common.leases import connect, live_workers
 from common.settings import Settings
 from common.stages import State
 from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store
@@ -63,7 +63,7 @@ def worker(settings: Settings, slots: int) -> Iterator[None]:
     )
     process.start()
     try:
-        wait(lambda: bool(list(connect(settings.broker_url).scan_iter("worker:*"))))
+        wait(lambda: bool(live_workers(connect(settings.broker_url))))
         yield
     finally:
         process.terminate()

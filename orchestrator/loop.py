@@ -19,6 +19,7 @@ from orchestrator.ledger.locks import Leadership
 from orchestrator.recorder import Recorder
 from orchestrator.sources import Sources
 from orchestrator.watcher import Watcher
+from orchestrator.window import Window
 
 log = logger(__name__)
 
@@ -54,6 +55,7 @@ class Orchestrator:
         self._leadership = leadership
         self._overrun_seconds = overrun_seconds
         self._chunks = chunks or Policy()
+        self._window = Window()
         self._devices = DeviceWatch(ledger, broker, recorder)
         self._next_sweep = self._next_dispatch = 0.0
 
@@ -77,6 +79,7 @@ class Orchestrator:
                     sources=self._sources,
                     overrun_seconds=self._overrun_seconds,
                     chunks=self._chunks,
+                    window=self._window,
                 )
                 self._next_dispatch = time.monotonic() + DISPATCH_SECONDS
         except LedgerAway as error:
