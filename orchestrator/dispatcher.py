@@ -98,7 +98,7 @@ def _fill(
     if most <= out:
         return []
     orders = _take(session, sources, queue, most - out, slots, max(0, slots - out), gate, policy)
-    window.filled(queue, len(orders))
+    window.filled(queue, most - out, len(orders))
     return orders
 
 

@@ -7,6 +7,7 @@ Celery's own consumer would do the same with three round trips a message; here a
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,9 @@ from common import queues
 
 AT_ONCE = 100
 """Recorded in one transaction: many share its costs, and a busy ledger is held for some tens of milliseconds only."""
+
+GATHER_SECONDS = 0.02
+"""Short orders end in bursts: a moment's wait puts many into one transaction, and long ones do not feel it."""
 
 READERS = "results:readers"
 """Set of the replicas that have, or had, a list."""
@@ -39,6 +43,9 @@ class Inbox:
         if not held and not waiting:
             wait: Any = max(seconds, 0.001)  # 0 would wait for ever; fractions since Redis 6, unknown to the types
             self._redis.blmove(queues.ORCHESTRATOR, self._taken, wait)
+            held, waiting = 0, 1
+        if not held and waiting < AT_ONCE:
+            time.sleep(GATHER_SECONDS)
             held, waiting = self._look()
         with self._redis.pipeline(transaction=False) as batch:
             for _ in range(min(waiting, AT_ONCE - held)):

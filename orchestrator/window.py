@@ -14,14 +14,19 @@ SECONDS_AHEAD = 1.0
 """Orders that take milliseconds (descriptions, small deliveries) would end faster than a turn of the orchestrator brings
 new ones: of these, a second's worth is out. A pause or a higher priority still acts within that second."""
 
-_MEMORY_SECONDS = 2.0
-"""Over how long the rate is averaged (exponentially)."""
+WORTH_FILLING = 1 / 8
+"""Share of all windows: with few slots each ended order is followed by a look, with many short orders every eighth of a second."""
+
+MEMORY_SECONDS = 2.0
+"""Over how long rate and size are averaged (exponentially)."""
 
 
 @dataclass
 class _Seen:
     at: float  # monotonic, s
     out: int  # orders in the broker and at work, after the last fill
+    size: float  # the window then
+    full: bool = False  # the last fill found as many orders as it looked for
     rate: float = 0.0  # orders ended per second
 
 
@@ -34,19 +39,22 @@ class Window:
 
     def size(self, queue: str, slots: int, out: int) -> int:
         """Orders of this queue that may be out now; ``out``: how many are. Tell ``filled`` how many went out after this."""
-        now, seen = self._clock(), self._seen.get(queue)
-        if seen is None:
-            self._seen[queue] = _Seen(now, out)
-            return PER_SLOT * slots
+        now, least = self._clock(), PER_SLOT * slots
+        seen = self._seen.setdefault(queue, _Seen(now, out, least))
         elapsed = now - seen.at
         if elapsed > 0:
-            share = 1 - math.exp(-elapsed / _MEMORY_SECONDS)
-            ended = max(0, seen.out - out)
-            seen.rate += share * (ended / elapsed - seen.rate)
-            seen.at, seen.out = now, out
-        return max(PER_SLOT * slots, math.ceil(seen.rate * SECONDS_AHEAD)) if slots else 0
+            seen.rate += (1 - math.exp(-elapsed / MEMORY_SECONDS)) * (max(0, seen.out - out) / elapsed - seen.rate)
+        # slots have idled although there was more to do: learn fast; else forget slowly
+        seen.size *= 2 if out < slots and seen.full else math.exp(-elapsed / MEMORY_SECONDS)
+        seen.size = max(least, seen.rate * SECONDS_AHEAD, seen.size) if slots else 0
+        seen.at, seen.out, seen.full = now, out, False
+        return math.ceil(seen.size)
 
-    def filled(self, queue: str, sent: int) -> None:
-        """So many orders have been added."""
-        if queue in self._seen:
-            self._seen[queue].out += sent
+    def is_low(self, ended: int) -> bool:
+        """True when so many orders have ended since the last fill that another is worth its transactions."""
+        return ended > 0 and ended >= WORTH_FILLING * sum(seen.size for seen in self._seen.values())
+
+    def filled(self, queue: str, wanted: int, sent: int) -> None:
+        """So many orders have been looked for and added."""
+        seen = self._seen[queue]
+        seen.out, seen.full = seen.out + sent, sent >= wanted

@@ -23,7 +23,7 @@ def run(ends_a_second: float, seconds: float, slots: int = 2) -> int:
         clock.now += 0.1
         out -= min(out, ends_a_second / 10)
         size = window.size("describe", slots, round(out))
-        window.filled("describe", max(0, size - round(out)))
+        window.filled("describe", size - round(out), max(0, size - round(out)))
         out = max(out, size)
     return size
 
@@ -40,6 +40,26 @@ def test_a_queue_without_slots_has_no_window() -> None:
     assert run(ends_a_second=0, seconds=1, slots=0) == 0
 
 
+def test_slots_that_ran_dry_make_it_double_at_once() -> None:
+    clock = Clock()
+    window = Window(clock)
+    for turn in range(5):
+        clock.now += 0.05
+        size = window.size("describe", 2, 0)
+        assert size == PER_SLOT * 2 * 2**turn
+        window.filled("describe", size, size)
+
+
+def test_it_does_not_grow_while_there_is_nothing_to_send() -> None:
+    clock = Clock()
+    window = Window(clock)
+    for _ in range(5):
+        clock.now += 0.05
+        assert window.size("describe", 2, 0) == PER_SLOT * 2
+        window.filled("describe", PER_SLOT * 2, 1)
+        clock.now += 0.05
+
+
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 500)), max_size=30), st.integers(1, 8))
 def test_the_window_never_falls_below_the_slots(moments: list[tuple[float, int]], slots: int) -> None:
     clock = Clock()
@@ -48,4 +68,4 @@ def test_the_window_never_falls_below_the_slots(moments: list[tuple[float, int]]
         clock.now += elapsed
         size = window.size("cpu", slots, out)
         assert size >= PER_SLOT * slots
-        window.filled("cpu", max(0, size - out))
+        window.filled("cpu", size - out, max(0, size - out))
