@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.conformance.audio import AUDIO_RULES
+from common.conformance.case import HeaderCase, ShownTimes
 from common.conformance.container import CONTAINER_RULES
 from common.conformance.encapsulation import ENCAPSULATION_RULES, Encapsulation
-from common.conformance.header import HEADER_RULES, HeaderCase
+from common.conformance.groups import GROUP_RULES
+from common.conformance.header import GENERAL_RULES, HEADER_RULES
 from common.conformance.level import LEVEL_RULES
+from common.conformance.lossy import LOSSY_RULES
 from common.conformance.rules import Rule, StreamCase, run
 from common.conformance.stream import STREAM_RULES
+from common.conformance.timing import TIMING_RULES
 from common.dicom.transfer_syntaxes import by_uid
 from common.media import Description
 from common.orders import Finding
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DESCRIPTION_RULES",
     "ENCAPSULATION_RULES",
-    "HEADER_RULES",
+    "VIDEO_HEADER_RULES",
     "Encapsulation",
+    "ShownTimes",
     "check_encapsulation",
     "check_header",
     "check_result",
@@ -35,6 +40,15 @@ __all__ = [
 
 DESCRIPTION_RULES: tuple[Rule[StreamCase], ...] = (*STREAM_RULES, *LEVEL_RULES, *CONTAINER_RULES, *AUDIO_RULES)
 """All that can be said of a stream and its container alone."""
+
+VIDEO_HEADER_RULES: tuple[Rule[HeaderCase], ...] = (
+    *GENERAL_RULES,
+    *HEADER_RULES,
+    *GROUP_RULES,
+    *TIMING_RULES,
+    *LOSSY_RULES,
+)
+"""All that can be said of a header around a stream."""
 
 
 def check_stream(description: Description, transfer_syntax_uid: str) -> tuple[Finding, ...]:
@@ -47,14 +61,18 @@ def check_stream(description: Description, transfer_syntax_uid: str) -> tuple[Fi
     return tuple(run(DESCRIPTION_RULES, StreamCase(description, syntax), syntax))
 
 
-def check_header(header: Dataset, description: Description, transfer_syntax_uid: str) -> tuple[Finding, ...]:
+def check_header(
+    header: Dataset, description: Description, transfer_syntax_uid: str, shown: ShownTimes | None = None
+) -> tuple[Finding, ...]:
     """Findings on a header around the stream that ``description`` describes: the one inside the DICOM file, not its source.
+
+    ``shown``: when the stream's frames are shown, where that is known; without it a vector is held against the mean rate only.
 
     Raises:
         NoLegalPath: the UID is no video transfer syntax.
     """
     syntax = by_uid(transfer_syntax_uid)
-    return tuple(run(HEADER_RULES, HeaderCase(header, description, syntax), syntax))
+    return tuple(run(VIDEO_HEADER_RULES, HeaderCase(header, description, syntax, shown), syntax))
 
 
 def check_encapsulation(encapsulation: Encapsulation, transfer_syntax_uid: str) -> tuple[Finding, ...]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from common.conformance import DESCRIPTION_RULES, ENCAPSULATION_RULES, HEADER_RULES
+from common.conformance import DESCRIPTION_RULES, ENCAPSULATION_RULES, VIDEO_HEADER_RULES
 from common.conformance.rules import VIDEO_CLAUSES, Rule, short
 
 _HEAD = """# Conformance rules
@@ -38,7 +38,7 @@ def rules_page() -> str:
         [
             _HEAD.format(clauses=clauses),
             *_section("The stream, its container and its sound", DESCRIPTION_RULES),
-            *_section("The header", HEADER_RULES),
+            *_section("The header", VIDEO_HEADER_RULES),
             *_section("The encapsulation", ENCAPSULATION_RULES),
         ]
     )

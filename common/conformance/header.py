@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
+from common.conformance.case import HeaderCase, HeaderView, quoted
 from common.conformance.rules import OF_SYNTAX, Breach, Rule
-from common.dicom.sop_classes import VIDEO_CLASSES
-from common.dicom.timing import FRAME_TIME, FRAME_TIME_VECTOR
-from common.dicom.transfer_syntaxes import ROOT, VideoSyntax
-from common.media import Description
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from common.dicom.sop_classes import (
+    MULTIFRAME_GRAYSCALE_BYTE_SC,
+    MULTIFRAME_TRUE_COLOR_SC,
+    VIDEO_CLASSES,
+    Family,
+    VideoClass,
+)
+from common.dicom.transfer_syntaxes import ROOT
 
 OTHER_VIDEO_CLASSES = frozenset(
     {
@@ -26,51 +25,33 @@ OTHER_VIDEO_CLASSES = frozenset(
 )
 """Classes that admit YBR_PARTIAL_420 and that Cinefarm itself does not write."""
 
+PALETTES = (
+    "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+)
+GREY_SCALE = (
+    "RescaleIntercept",
+    "RescaleSlope",
+    "ModalityLUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTSequence",
+    "PresentationLUTShape",
+)
+
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
 _MAX_UID = 64  # characters, PS3.5 9.1
-_MAX_DS = 16  # characters, PS3.5 6.2
-_TOLERANCE = 0.02  # beyond it another value was meant: rates of 24 and 25 are 4 % apart
-_RATE_ROUNDING = 0.0005  # 33.33 ms for 29.97 frames/s drifts by 4 s an hour
+_TOLERANCE = 0.02  # beyond it another value was meant
 
 
-@dataclass(frozen=True)
-class HeaderCase:
-    """A header, the stream inside the same file, and the syntax."""
-
-    header: Dataset
-    description: Description
-    syntax: VideoSyntax
-
-    def texts(self, keyword: str) -> list[str]:
-        """The values as printed, none where the element is absent, empty or broken."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an illegal value is a finding, not a warning on stderr
-            try:
-                value = self.header.get(keyword)
-                if value is None or value == "":
-                    return []
-                return [str(item) for item in value] if hasattr(value, "append") else [str(value)]
-            except Exception:  # pydicom raises what it likes on broken values: as good as absent
-                return []
-
-    def text(self, keyword: str) -> str:
-        """The only value; empty where there is none, joined as DICOM prints it where there are more."""
-        return "\\".join(self.texts(keyword))
-
-    def numbers(self, keyword: str) -> list[float]:
-        """The values as numbers; none where one is not."""
-        try:
-            return [float(text) for text in self.texts(keyword)]
-        except ValueError:
-            return []
-
-    def differs(self, keyword: str, required: int | str) -> Iterator[Breach]:
-        """A breach unless the only value is this one."""
-        if self.text(keyword).strip() != str(required):
-            yield Breach(_shown(keyword, self.text(keyword)), f"{keyword} {required}")
-
-
-def identity(case: HeaderCase) -> Iterator[Breach]:
+def identity(case: HeaderView) -> Iterator[Breach]:
     """Study, Series and SOP Instance UID and SOP Class UID are there and are UIDs."""
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         uid = case.text(keyword)
@@ -85,11 +66,55 @@ def sop_class(case: HeaderCase) -> Iterator[Breach]:
         yield Breach("a SOP class made for other images", "a class that carries video, e.g. Video Endoscopic Image")
 
 
+def class_colour(case: HeaderCase) -> Iterator[Breach]:
+    """Multi-frame Grayscale Byte SC carries MONOCHROME2 alone (PS3.3 A.8.3.4), Multi-frame True Color SC colour alone (A.8.5.4)."""
+    grey = case.text("PhotometricInterpretation") == "MONOCHROME2"
+    uid = case.text("SOPClassUID")
+    if uid == MULTIFRAME_GRAYSCALE_BYTE_SC and not grey:
+        yield Breach("colour video in Multi-frame Grayscale Byte SC", "Multi-frame True Color SC, or grey MPEG-2")
+    elif uid == MULTIFRAME_TRUE_COLOR_SC and grey:
+        yield Breach(
+            "grey video in Multi-frame True Color SC", "Multi-frame Grayscale Byte SC, or three samples a pixel"
+        )
+
+
+def modality(case: HeaderView) -> Iterator[Breach]:
+    """Modality is there; the video classes of visible light admit one each: ES, GM, XC (PS3.3 A.32.5.3.1 to A.32.7.3.1)."""
+    found, row = case.text("Modality"), _class_of(case)
+    if not found:
+        yield Breach("no Modality", "a Modality")
+    elif row is not None and row.family is Family.VISIBLE_LIGHT and found != row.modality:
+        yield Breach(quoted("Modality", found), f"Modality {row.modality} in {row.name}")
+
+
+def image_type(case: HeaderView) -> Iterator[Breach]:
+    """Image Type has at least two values: ORIGINAL, DERIVED (enhanced: MIXED), then PRIMARY or SECONDARY (PS3.3 C.7.6.1.1.2)."""
+    found = case.texts("ImageType")
+    if len(found) < 2:
+        yield Breach(f"{len(found)} values in ImageType", "at least two, e.g. ORIGINAL\\PRIMARY")
+    elif found[0] not in ("ORIGINAL", "DERIVED", "MIXED") or found[1] not in ("PRIMARY", "SECONDARY", "MIXED"):
+        yield Breach(quoted("ImageType", "\\".join(found[:2])), "ORIGINAL or DERIVED, then PRIMARY or SECONDARY")
+
+
+def conversion(case: HeaderView) -> Iterator[Breach]:
+    """Secondary Capture names its Conversion Type, which is Type 1 (PS3.3 C.8.6.1)."""
+    if _of_family(case, Family.SECONDARY_CAPTURE) and not case.text("ConversionType"):
+        yield Breach("no ConversionType", "e.g. ConversionType DI for a camera's clip")
+
+
+def burned_in(case: HeaderView) -> Iterator[Breach]:
+    """Secondary Capture says in Burned In Annotation whether its pixels may name the patient (PS3.3 C.8.6.3)."""
+    if _of_family(case, Family.SECONDARY_CAPTURE) and case.text("BurnedInAnnotation") not in ("YES", "NO"):
+        yield Breach(
+            "no BurnedInAnnotation", "YES or NO", "Look at the frames; until somebody has, YES is the cautious value."
+        )
+
+
 def photometric(case: HeaderCase) -> Iterator[Breach]:
     """Photometric Interpretation is YBR_PARTIAL_420; with MPEG-2 also MONOCHROME2."""
     found = case.text("PhotometricInterpretation")
     if found not in case.syntax.photometrics:
-        yield Breach(_shown("PhotometricInterpretation", found), " or ".join(case.syntax.photometrics))
+        yield Breach(quoted("PhotometricInterpretation", found), " or ".join(case.syntax.photometrics))
 
 
 def samples(case: HeaderCase) -> Iterator[Breach]:
@@ -136,119 +161,88 @@ def coded_aspect(case: HeaderCase) -> Iterator[Breach]:
     coded = float(case.description.video.pixel_aspect)
     if abs(told - coded) > coded * _TOLERANCE:
         yield Breach(
-            _shown("PixelAspectRatio", case.text("PixelAspectRatio")), f"that of the stream, {coded:.4f} wide to high"
+            quoted("PixelAspectRatio", case.text("PixelAspectRatio")), f"that of the stream, {coded:.4f} wide to high"
         )
-
-
-def pointer(case: HeaderCase) -> Iterator[Breach]:
-    """Frame Increment Pointer names Frame Time or Frame Time Vector, and what it names is there."""
-    known = {FRAME_TIME: "FrameTime", FRAME_TIME_VECTOR: "FrameTimeVector"}
-    named = [known[tag] for tag in _tags(case) if tag in known]
-    if not named:
-        yield Breach("a FrameIncrementPointer that names no timing", "one that names FrameTime or FrameTimeVector")
-    for keyword in named:
-        if not case.numbers(keyword):
-            yield Breach(f"a FrameIncrementPointer to {keyword}, which is absent or no number", keyword)
-
-
-def rate(case: HeaderCase) -> Iterator[Breach]:
-    """Frame Time or Frame Time Vector gives the stream's frame rate, within 2 %."""
-    yield from _rate_off(case, _TOLERANCE, float("inf"))
-
-
-def rate_rounding(case: HeaderCase) -> Iterator[Breach]:
-    """Frame Time is not rounded so far that it drifts: 33.367 ms for 29.97 frames/s, not 33.33 (notes to PS3.5 8.2.6)."""
-    yield from _rate_off(case, _RATE_ROUNDING, _TOLERANCE)
-
-
-def vector(case: HeaderCase) -> Iterator[Breach]:
-    """Frame Time Vector has one increment a frame, beginning with 0 (PS3.3 C.7.6.5.1.2)."""
-    increments = case.numbers("FrameTimeVector")
-    count = case.description.video.frame_count
-    if increments and len(increments) != count:
-        yield Breach(f"{len(increments)} increments in FrameTimeVector", f"{count}, one a frame")
-
-
-def vector_of_variable_rate(case: HeaderCase) -> Iterator[Breach]:
-    """A stream of variable frame rate has a Frame Time Vector: one Frame Time cannot say when its frames are shown."""
-    if not case.description.video.constant_rate and not case.numbers("FrameTimeVector"):
-        yield Breach("a variable frame rate without FrameTimeVector", "FrameTimeVector, or a constant rate")
-
-
-def cine_rate(case: HeaderCase) -> Iterator[Breach]:
-    """Cine Rate and Recommended Display Frame Rate, whole numbers, are the stream's frame rate within one."""
-    coded = float(case.description.video.frame_rate)
-    for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
-        for value in case.numbers(keyword)[:1]:
-            if abs(value - coded) > 1:
-                yield Breach(f"{keyword} {value:g}", f"{coded:.5g}")
-
-
-def decimals(case: HeaderCase) -> Iterator[Breach]:
-    """A Decimal String has at most 16 characters."""
-    for keyword in ("FrameTime", "FrameTimeVector", "LossyImageCompressionRatio", "EffectiveDuration"):
-        longest = max(map(len, case.texts(keyword)), default=0)
-        if longest > _MAX_DS:
-            yield Breach(f"{longest} characters in a value of {keyword}", f"at most {_MAX_DS}")
-
-
-def lossy(case: HeaderCase) -> Iterator[Breach]:
-    """Lossy Image Compression is 01: video coding under these syntaxes has lost something, and that stays on record."""
-    yield from case.differs("LossyImageCompression", "01")
-
-
-def lossy_steps(case: HeaderCase) -> Iterator[Breach]:
-    """One ratio and one method for each lossy step; the last method is the stream's own."""
-    ratios, methods = case.texts("LossyImageCompressionRatio"), case.texts("LossyImageCompressionMethod")
-    if ratios and methods and len(ratios) != len(methods):
-        yield Breach(f"{len(ratios)} compression ratios and {len(methods)} methods", "one of each for each lossy step")
-    if methods and methods[-1] != case.syntax.method:
-        yield Breach(f"last LossyImageCompressionMethod {methods[-1][:16]}", case.syntax.method)
-
-
-def lossy_record(case: HeaderCase) -> Iterator[Breach]:
-    """Ratio and method of the lossy steps are on record."""
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if not any(case.texts(keyword)):
-            yield Breach(f"no {keyword}", keyword)
 
 
 def stereo(case: HeaderCase) -> Iterator[Breach]:
     """Stereo Pairs Present is YES under .105 and .106 (PS3.5 Table 8-8, 8.2.9), NO or absent elsewhere."""
     found = case.text("StereoPairsPresent")
     if case.syntax.stereo and found != "YES":
-        yield Breach(_shown("StereoPairsPresent", found), "StereoPairsPresent YES")
+        yield Breach(quoted("StereoPairsPresent", found), "StereoPairsPresent YES")
     elif not case.syntax.stereo and found not in ("", "NO"):
-        yield Breach(_shown("StereoPairsPresent", found), "StereoPairsPresent NO or absent")
+        yield Breach(quoted("StereoPairsPresent", found), "StereoPairsPresent NO or absent")
 
 
-def _rate_off(case: HeaderCase, above: float, at_most: float) -> Iterator[Breach]:
-    increments = case.numbers("FrameTimeVector")[1:] if FRAME_TIME_VECTOR in _tags(case) else case.numbers("FrameTime")
-    coded = 1000 / float(case.description.video.frame_rate) if case.description.video.frame_rate > 0 else 0.0
-    if not increments or not coded:
+def aspect_form(case: HeaderView) -> Iterator[Breach]:
+    """Pixel Aspect Ratio, where it is, is two whole numbers above 0: vertical, horizontal (PS3.3 C.7.6.3.1.7)."""
+    texts = case.texts("PixelAspectRatio")
+    if texts and not (len(texts) == 2 and all(text.strip().isdecimal() and int(text) > 0 for text in texts)):
+        yield Breach(quoted("PixelAspectRatio", "\\".join(texts)), "two whole numbers above 0")
+
+
+def palette(case: HeaderView) -> Iterator[Breach]:
+    """Palettes belong to PALETTE COLOR and to supplemental palettes of grey images (PS3.3 C.7.6.3.1.5, C.7.6.19)."""
+    if case.text("PhotometricInterpretation") not in ("PALETTE COLOR", "MONOCHROME1", "MONOCHROME2"):
+        yield from _present(case, PALETTES, "none: these samples are colours and not indices")
+
+
+def grey_scale(case: HeaderView) -> Iterator[Breach]:
+    """Rescaling and windows are for grey samples alone (PS3.3 C.11.1, C.11.2.1.2)."""
+    if case.text("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"):
+        yield from _present(case, GREY_SCALE, "none: these samples are colours")
+
+
+def padding(case: HeaderView) -> Iterator[Breach]:
+    """Pixel Padding is for grey samples alone: colour has no value to spare (PS3.3 C.7.5.1.1.2)."""
+    if case.text("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+        yield from _present(case, ("PixelPaddingValue", "PixelPaddingRangeLimit"), "none: these samples are colours")
+
+
+def colour_profile(case: HeaderView) -> Iterator[Breach]:
+    """An ICC Profile is one of RGB, for colour, as long as it says and marked acsp (PS3.3 C.11.15, ISO 15076-1 7.2)."""
+    profile = case.bytes_of("ICCProfile")
+    if profile is None:
         return
-    told = sum(increments) / len(increments)
-    if above < abs(told - coded) / coded <= at_most:
-        yield Breach(f"{told:.6g} ms a frame in the header", f"{coded:.6g} ms, as in the stream")
+    length = int.from_bytes(profile[:4])
+    if profile[36:40] != b"acsp" or not length <= len(profile) <= length + 1:
+        yield Breach("an ICCProfile that is no ICC profile", "a whole profile, or none")
+    elif profile[16:20] != b"RGB " or case.text("PhotometricInterpretation").startswith("MONOCHROME"):
+        yield Breach("an ICCProfile that does not fit the samples", "one of RGB for colour, none for grey")
 
 
-def _tags(case: HeaderCase) -> list[int]:
-    """Frame Increment Pointer (AT, one or many) as numbers."""
-    try:
-        value = case.header.get("FrameIncrementPointer")
-        return [int(tag) for tag in (value if hasattr(value, "append") else [value])]
-    except Exception:  # absent, or broken bytes that pydicom cannot turn into tags
-        return []
+def _present(case: HeaderView, keywords: Iterable[str], required: str) -> Iterator[Breach]:
+    if found := [keyword for keyword in keywords if keyword in case.header]:
+        yield Breach(f"{found[0]}" + (f" and {len(found) - 1} more of its kind" if len(found) > 1 else ""), required)
 
 
-def _shown(keyword: str, value: str) -> str:
-    # only short coded values are quoted: a broken header may hold anything there
-    return f"{keyword} {value[:16]}" if value else f"no {keyword}"
+def _class_of(case: HeaderView) -> VideoClass | None:
+    uid = case.text("SOPClassUID")
+    return next((row for row in VIDEO_CLASSES if row.uid == uid), None)
 
+
+def _of_family(case: HeaderView, family: Family) -> bool:
+    row = _class_of(case)
+    return row is not None and row.family is family
+
+
+GENERAL_RULES: tuple[Rule[HeaderView], ...] = (
+    Rule("header.uids", "PS3.3 C.12.1, C.7.2.1, C.7.3.1", "error", identity),
+    Rule("header.modality", "PS3.3 C.7.3.1, A.32.5.3.1", "warning", modality),
+    Rule("header.image_type", "PS3.3 C.7.6.1.1.2", "error", image_type),
+    Rule("header.conversion", "PS3.3 C.8.6.1", "error", conversion),
+    Rule("header.burned_in", "PS3.3 C.8.6.3", "note", burned_in),
+    Rule("header.aspect.form", "PS3.3 C.7.6.3.1.7", "error", aspect_form),
+    Rule("header.palette", "PS3.3 C.7.6.3.1.5", "warning", palette),
+    Rule("header.grey_scale", "PS3.3 C.11.1, C.11.2.1.2", "warning", grey_scale),
+    Rule("header.padding", "PS3.3 C.7.5.1.1.2", "warning", padding),
+    Rule("header.icc", "PS3.3 C.11.15", "warning", colour_profile),
+)
+"""What holds for any image, of a video or of frames."""
 
 HEADER_RULES: tuple[Rule[HeaderCase], ...] = (
-    Rule("header.uids", "PS3.3 C.12.1, C.7.2.1, C.7.3.1", "error", identity),
     Rule("header.sop_class", "PS3.3 A.32.5–A.32.7, A.8.5, A.7", "error", sop_class),
+    Rule("header.sop_class.colour", "PS3.3 A.8.3.4, A.8.5.4", "error", class_colour),
     Rule("header.photometric", OF_SYNTAX, "error", photometric),
     Rule("header.samples", OF_SYNTAX, "error", samples),
     Rule("header.bits", OF_SYNTAX, "error", bits),
@@ -256,15 +250,5 @@ HEADER_RULES: tuple[Rule[HeaderCase], ...] = (
     Rule("header.frames", "PS3.3 C.7.6.6", "error", frames),
     Rule("header.aspect", OF_SYNTAX, "error", aspect),
     Rule("header.aspect.coded", "PS3.3 C.7.6.3.1.7", "warning", coded_aspect),
-    Rule("header.pointer", "PS3.3 C.7.6.6.1.1", "error", pointer),
-    Rule("header.rate", "PS3.3 C.7.6.5", "error", rate),
-    Rule("header.rate.rounded", "PS3.3 C.7.6.5", "warning", rate_rounding),
-    Rule("header.vector", "PS3.3 C.7.6.5.1.2", "error", vector),
-    Rule("header.vector.absent", "PS3.3 C.7.6.5.1.2", "warning", vector_of_variable_rate),
-    Rule("header.cine_rate", "PS3.3 C.7.6.5", "warning", cine_rate),
-    Rule("header.decimals", "PS3.5 6.2", "error", decimals),
-    Rule("header.lossy", "PS3.3 C.7.6.1.1.5", "error", lossy),
-    Rule("header.lossy.steps", "PS3.3 C.7.6.1.1.5.2", "error", lossy_steps),
-    Rule("header.lossy.record", "PS3.3 C.7.6.1.1.5", "warning", lossy_record),
     Rule("header.stereo", "PS3.5 8.2.8, 8.2.9", "error", stereo),
 )

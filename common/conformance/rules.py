@@ -29,6 +29,18 @@ OF_SYNTAX = "PS3.5 8.2.5–8.2.11"
 """Stands in the table for the one clause of the syntax at hand."""
 
 
+REMEDIES: dict[str, str] = {
+    "stream": "Encode the video anew: `cinefarm migrate FILE --to DEST` does it where nothing cheaper is legal.",
+    "container": "Put the same stream into a new container, without encoding: `cinefarm migrate FILE --to DEST`.",
+    "audio": "Encode the sound anew, or leave it out: `cinefarm migrate FILE --to DEST --audio keep` or `strip`.",
+    "header": "Write a new header around the same stream: `cinefarm migrate FILE --to DEST`.",
+    "encapsulation": "Write the same stream into a new DICOM file: `cinefarm migrate FILE --to DEST`.",
+    "file": "Write a new DICOM file with the same data set: `cinefarm migrate FILE --to DEST`, or any writer of PS3.10.",
+    "frames": "Encode the frames anew from their source, or correct the header where the frames are right.",
+}
+"""What mends a breach, by the first part of its rule's id; a rule or a breach may know better."""
+
+
 @dataclass(frozen=True)
 class Breach:
     """One way in which a case breaks a rule: noun phrases for what was found and what is required."""
@@ -56,7 +68,7 @@ class StreamCase:
         return self.syntax.base_uid
 
 
-Case = TypeVar("Case")
+Case = TypeVar("Case", contravariant=True)  # a rule on any header is a rule on that of a video
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,11 @@ class Rule(Generic[Case]):
     clause: str
     severity: Severity
     check: Callable[[Case], Iterable[Breach]]
+    remedy: str = ""  # what mends a breach, where the prefix of ``id`` does not say it all
+
+    def mend(self, breach: Breach) -> str:
+        """What to do about a breach: its own word, else the rule's, else what mends all of the rule's kind."""
+        return breach.remedy or self.remedy or REMEDIES[self.id.partition(".")[0]]
 
     @property
     def demand(self) -> str:
@@ -74,10 +91,11 @@ class Rule(Generic[Case]):
         return " ".join((self.check.__doc__ or "").split())
 
 
-def run(rules: Iterable[Rule[Case]], case: Case, syntax: VideoSyntax) -> Iterator[Finding]:
-    """Every breach of every rule as a finding, in the order of the table."""
+def run(rules: Iterable[Rule[Case]], case: Case, syntax: VideoSyntax | None = None) -> Iterator[Finding]:
+    """Every breach of every rule as a finding, in the order of the table. ``syntax``: None for what is no video."""
     for rule in rules:
-        clause = f"PS3.5 {VIDEO_CLAUSES[syntax.base_uid]}" if rule.clause == OF_SYNTAX else rule.clause
+        of_syntax = syntax is not None and rule.clause == OF_SYNTAX
+        clause = f"PS3.5 {VIDEO_CLAUSES[syntax.base_uid]}" if syntax is not None and of_syntax else rule.clause
         for breach in rule.check(case):
             yield Finding(
                 severity=rule.severity,
@@ -85,7 +103,7 @@ def run(rules: Iterable[Rule[Case]], case: Case, syntax: VideoSyntax) -> Iterato
                 clause=clause,
                 found=breach.found,
                 required=breach.required,
-                remedy=breach.remedy,
+                remedy=rule.mend(breach),
             )
 
 

@@ -110,7 +110,7 @@ def source_step(description: Description) -> LossyStep | None:
     the video stream where it is known, else of the file: the ratio is approximate by definition.
     """
     method = _proven_method(description)
-    return LossyStep.of(raw_bytes(description), _compressed_bytes(description), method) if method else None
+    return LossyStep.of(raw_bytes(description), compressed_bytes(description), method) if method else None
 
 
 def _proven_method(description: Description) -> str | None:
@@ -123,7 +123,8 @@ def _proven_method(description: Description) -> str | None:
     return CODEC_METHODS.get(codec) or "".join(c if c.isascii() and c.isalnum() else "_" for c in codec.upper())[:16]
 
 
-def _compressed_bytes(description: Description) -> int:
+def compressed_bytes(description: Description) -> int:
+    """Bytes of the video stream of a source where they are known, else of its file; at least 1."""
     dicom, video = description.dicom, description.video
     if dicom is not None:
         return dicom.stream_length or max(1, description.size_bytes - dicom.pixel_data_offset)

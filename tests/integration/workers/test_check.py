@@ -57,6 +57,7 @@ def header(**changes: object) -> Dataset:
         "StudyInstanceUID": "1.2.3.5",
         "SeriesInstanceUID": "1.2.3.6",
         "Modality": "ES",
+        "ImageType": ["ORIGINAL", "PRIMARY"],
         "PhotometricInterpretation": "YBR_PARTIAL_420",
         "SamplesPerPixel": 3,
         "PlanarConfiguration": 0,

@@ -47,6 +47,8 @@ def head(**changes: Any) -> Dataset:
     attributes: dict[str, Any] = {
         "SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.1.1",
         "SOPInstanceUID": "1.2.3.4",
+        "Modality": "ES",
+        "ImageType": ["ORIGINAL", "PRIMARY"],
         "StudyInstanceUID": "1.2.3.5",
         "SeriesInstanceUID": "1.2.3.6",
         "PhotometricInterpretation": "YBR_PARTIAL_420",
