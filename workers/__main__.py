@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from common import logs
-from common.errors import CinefarmError
+from common.errors import CinefarmError, NotVideo
 from common.forks import Limits, bind
 from common.settings import Settings
 
@@ -80,20 +80,26 @@ def describe(files: list[Path]) -> None:
 
 
 @cli.command()
-def check(files: list[Path], as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None) -> None:
+def check(
+    files: list[Path],
+    as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None,
+    errors_only: Annotated[bool, typer.Option("--errors-only", help="warnings alone are exit code 0")] = False,
+) -> None:
     """One JSON object a line: the conformance findings of each file. Exit 0 clean, 1 findings, 2 unreadable."""
-    from workers.check import check_file
+    from workers.check import files_below, judge
+    from workers.examine import load
 
+    load()
     worst = 0
-    for file in files:
+    for file, listed in files_below(files):
         try:
-            findings = [finding.model_dump(mode="json") for finding in check_file(file, as_)]
-            errors = any(finding["severity"] == "error" for finding in findings)
-            worst = max(worst, 1 if errors else 0)
-            print(json.dumps({"file": os.fspath(file), "findings": findings}))  # noqa: T201 the answer
+            judgement = judge(file, as_)
+            worst = max(worst, 0 if judgement.clean or (errors_only and not judgement.errors) else 1)
+            answer = judgement.as_json()
         except CinefarmError as error:
-            worst = 2
-            print(json.dumps({"file": os.fspath(file), **_error(error)}))  # noqa: T201 the answer
+            worst = max(worst, 0 if listed and isinstance(error, NotVideo) else 2)
+            answer = _error(error)
+        print(json.dumps({"file": os.fspath(file), **answer}), flush=True)  # noqa: T201 the answer
     raise typer.Exit(worst)
 
 

@@ -121,7 +121,7 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
         media = read_media(lambda: path)
     except UnreadableSource:
         if word is None:
-            _refuse(suffix, start)
+            refuse(suffix, start)
         raise
     return Description(
         kind=Kind.VIDEO,
@@ -138,8 +138,13 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
     )
 
 
-def _refuse(suffix: str, start: bytes) -> None:
-    """Raise the verdict on bytes that begin no container we know."""
+def refuse(suffix: str, start: bytes) -> None:
+    """Raise the verdict on bytes that begin no container we know.
+
+    Raises:
+        UnreadableSource: the name says that they should.
+        NotVideo: it does not.
+    """
     what = words(start)
     if suffix in VIDEO_SUFFIXES or suffix in DICOM_SUFFIXES:
         claim = "DICOM" if suffix in DICOM_SUFFIXES else "video"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import AudioStream, Scan, VideoStream
@@ -56,6 +56,8 @@ MAX_HEAD_PACKETS = 1024
 HEAD_BYTES = 64 << 20
 """Fewer packets are decoded where they are this big together and a frame was shown."""
 
+_PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; 0: unknown, above: interlaced
+
 Source = Path | io.BufferedReader
 Opener = Callable[[], Source]
 
@@ -69,11 +71,14 @@ class Media:
     audio: tuple[AudioStream, ...]
     other_streams: int
     notes: tuple[str, ...]
+    times: array[int]  # when frames are shown, in coded order, ticks; empty where the container does not say
+    time_base: Fraction  # seconds of a tick
+    leading: int  # frames that come before the first key frame, or are shown before it
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The first packets, decoded."""
+    """The first packets, decoded, or looked at only."""
 
     coded: Coded
     frame: VideoFrame  # the first one shown
@@ -90,21 +95,26 @@ class _Body:
     cadence: Cadence
     stream_bytes: int
     dropped: int  # packets that an edit list hides
+    times: array[int]
+    leading: int
 
 
-def read_media(opener: Opener) -> Media:
+def read_media(opener: Opener, *, decode: bool = True) -> Media:
     """Describe the media stream that ``opener`` opens (twice).
+
+    Without ``decode`` no frame is: memory stays small at any picture size, every coded frame counts as shown, and the
+    display matrix is not known.
 
     Raises:
         NotVideo: no video stream in it.
         UnreadableSource: FFmpeg cannot open it, cannot show a frame of it, or cannot read it to its end.
         UnsupportedSource: a codec that is not on our list.
     """
-    head = _read_head(opener)
+    head = _read_head(opener, decode=decode)
     with open_container(opener()) as container:
         stream = video_stream(container)
         body = _read_body(container, stream, head)
-        angle, turned = describe_video.rotation(head.frame)
+        angle, turned = describe_video.rotation(head.frame) if decode else (0, ())
         tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
         return Media(
             container=_container_word(container),
@@ -112,6 +122,9 @@ def read_media(opener: Opener) -> Media:
             audio=tracks,
             other_streams=len(container.streams) - 1 - len(tracks),
             notes=(*head.notes, *turned, *_body_notes(head, body)),
+            times=body.times,
+            time_base=stream.time_base or Fraction(1),
+            leading=body.leading,
         )
 
 
@@ -173,7 +186,7 @@ def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVi
         raise UnreadableSource("FFmpeg cannot read the container to its end") from error
 
 
-def _read_head(opener: Opener) -> _Head:
+def _read_head(opener: Opener, *, decode: bool) -> _Head:
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
@@ -181,6 +194,8 @@ def _read_head(opener: Opener) -> _Head:
         packets = _packets(container, stream)
         first = list(islice(packets, CODED_PACKETS))
         coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
+        if not decode:
+            return _undecoded(stream, coded)
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
         counted = size = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
@@ -196,6 +211,23 @@ def _read_head(opener: Opener) -> _Head:
         if coded.has_timing is False and _container_word(container) == "elementary":
             notes += (f"the stream names no frame rate: {FALLBACK_RATE} frames/s assumed",)
         return _Head(coded, shown.first, scan, max(0, counted - shown.frames), notes)
+
+
+def _undecoded(stream: AvVideo, coded: Coded) -> _Head:
+    """What the parameters say that FFmpeg's demuxer found in the stream's own headers.
+
+    Raises:
+        UnreadableSource: it found no picture size or format.
+    """
+    context = stream.codec_context
+    if context.format is None or not context.width or not context.height:
+        raise UnreadableSource("the video's headers name no picture")
+    fields = coded.sps is not None and not coded.sps.frame_mbs_only
+    order = context.field_order
+    interlaced = coded.top_first is not None or order > _PROGRESSIVE or (order < _PROGRESSIVE and fields)
+    scan, notes = describe_video.field_order(order, coded.top_first, interlaced)
+    # a context names size, format and colours as a frame does, and nothing else is asked of either
+    return _Head(coded, cast("VideoFrame", context), scan, 0, notes)
 
 
 class _Shown:
@@ -222,7 +254,8 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
     """Count all packets. Presentation times are taken of frames, so not of second fields."""
     counter = FrameCounter(_codec(stream), head.coded)
     times = array("q")
-    frames = stream_bytes = dropped = last = 0
+    frames = stream_bytes = dropped = last = early = 0
+    key: int | None = None  # when the first key frame is shown
     for packet in _packets(container, stream):
         stream_bytes += packet.size
         begun = counter.frames_of(packet)
@@ -234,17 +267,20 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         if begun and time is not None:
             times.append(time)
             last = packet.duration or last
+            early += key is None and not packet.is_keyframe
+            key = time if key is None and packet.is_keyframe else key
     frames -= head.lost
     if frames < 1:
         raise UnreadableSource("no frame of the video can be decoded")
     if head.lost:  # they come first in any order: what precedes the first key frame, and what hangs on it
         times = array("q", sorted(times)[head.lost :])
+    leading = early + sum(time < key for time in times[early : early + HEAD_PACKETS]) if key is not None else early
     nominal = (stream.codec_context.framerate, stream.average_rate, stream.guessed_rate)
     if len(times) == frames and stream.time_base is not None:
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
-    return _Body(frames, found, stream_bytes, dropped)
+    return _Body(frames, found, stream_bytes, dropped, times if len(times) == frames else array("q"), leading)
 
 
 def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream:

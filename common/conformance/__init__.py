@@ -12,13 +12,15 @@ from common.conformance.audio import AUDIO_RULES
 from common.conformance.case import HeaderCase, ShownTimes
 from common.conformance.container import CONTAINER_RULES
 from common.conformance.encapsulation import ENCAPSULATION_RULES, Encapsulation
+from common.conformance.file import FILE_RULES, FileCase
+from common.conformance.frames import FRAME_RULES, FramesCase
 from common.conformance.groups import GROUP_RULES
 from common.conformance.header import GENERAL_RULES, HEADER_RULES
 from common.conformance.level import LEVEL_RULES
 from common.conformance.lossy import LOSSY_RULES
 from common.conformance.rules import Rule, StreamCase, run
 from common.conformance.stream import STREAM_RULES
-from common.conformance.timing import TIMING_RULES
+from common.conformance.timing import MULTI_FRAME_RULES, TIMING_RULES
 from common.dicom.transfer_syntaxes import by_uid
 from common.media import Description
 from common.orders import Finding
@@ -29,10 +31,16 @@ if TYPE_CHECKING:
 __all__ = [
     "DESCRIPTION_RULES",
     "ENCAPSULATION_RULES",
+    "FILE_RULES",
+    "FRAMES_RULES",
     "VIDEO_HEADER_RULES",
     "Encapsulation",
+    "FileCase",
+    "FramesCase",
     "ShownTimes",
     "check_encapsulation",
+    "check_file_around",
+    "check_frames",
     "check_header",
     "check_result",
     "check_stream",
@@ -49,6 +57,9 @@ VIDEO_HEADER_RULES: tuple[Rule[HeaderCase], ...] = (
     *LOSSY_RULES,
 )
 """All that can be said of a header around a stream."""
+
+FRAMES_RULES: tuple[Rule[FramesCase], ...] = (*GENERAL_RULES, *GROUP_RULES, *MULTI_FRAME_RULES, *FRAME_RULES)
+"""All that can be said of frames that are images of their own, and of the header around them."""
 
 
 def check_stream(description: Description, transfer_syntax_uid: str) -> tuple[Finding, ...]:
@@ -83,6 +94,16 @@ def check_encapsulation(encapsulation: Encapsulation, transfer_syntax_uid: str) 
     """
     syntax = by_uid(transfer_syntax_uid)
     return tuple(run(ENCAPSULATION_RULES, encapsulation, syntax))
+
+
+def check_frames(case: FramesCase) -> tuple[Finding, ...]:
+    """Findings on frames that are images of their own, and on the header around them."""
+    return tuple(run(FRAMES_RULES, case))
+
+
+def check_file_around(case: FileCase) -> tuple[Finding, ...]:
+    """Findings on the file around a data set."""
+    return tuple(run(FILE_RULES, case))
 
 
 def check_result(header: Dataset, description: Description, transfer_syntax_uid: str) -> tuple[Finding, ...]:

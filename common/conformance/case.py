@@ -15,13 +15,36 @@ from common.media import Description
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+READ = (
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("ImageType", "ConversionType", "BurnedInAnnotation", "StereoPairsPresent", "ICCProfile"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns"),
+    *("PixelAspectRatio", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleIntercept", "RescaleSlope", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTSequence", "PresentationLUTShape"),
+    *("RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData"),
+    *("GreenPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableData"),
+    *("BluePaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableData"),
+    *("SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData"),
+    *("SegmentedBluePaletteColorLookupTableData", "FrameIncrementPointer", "FrameTime", "FrameTimeVector"),
+    *("FrameDelay", "CineRate", "RecommendedDisplayFrameRate", "EffectiveDuration", "StartTrim", "StopTrim"),
+    *("PreferredPlaybackSequencing", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "EncapsulatedPixelDataValueTotalLength"),
+)
+"""Every attribute that a rule looks at: whoever reads a header for the rules alone needs no other."""
+
 
 @dataclass(frozen=True)
 class ShownTimes:
-    """When the frames of a stream are shown: ``ticks`` ascending, in units of ``time_base`` seconds."""
+    """When the frames of a stream are shown: ``ticks`` ascending, in units of ``time_base`` seconds.
+
+    ``leading``: how many of them come before the first key frame, or are shown before it: players may not show them.
+    """
 
     ticks: Sequence[int]
     time_base: Fraction
+    leading: int = 0
 
     @property
     def tick_ms(self) -> float:

@@ -6,7 +6,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from common.conformance import DESCRIPTION_RULES, ENCAPSULATION_RULES, VIDEO_HEADER_RULES
+from common.conformance import (
+    DESCRIPTION_RULES,
+    ENCAPSULATION_RULES,
+    FILE_RULES,
+    FRAMES_RULES,
+    VIDEO_HEADER_RULES,
+)
 from common.conformance.rules import VIDEO_CLAUSES, Rule, short
 
 _HEAD = """# Conformance rules
@@ -16,7 +22,8 @@ Made from the code by `python -m common.conformance.document`; do not edit.
 What `cinefarm check` and the gate before delivery hold a DICOM video against. An *error* keeps a file from being kept,
 rewrapped or delivered as it is; a *warning* is for a person to read; a *note* is for the record. The prefix of a rule
 says what mends it: `audio.` new sound or none; `container.` a new container; `stream.` nothing but encoding;
-`header.` and `encapsulation.` a new DICOM file around the same stream.
+`header.`, `encapsulation.` and `file.` a new DICOM file around the same stream; `frames.` coding the frames anew, or a header
+that tells the truth about them. What it costs to check a file, and how it ends, stands in [checker.md](checker.md).
 
 "8.2.5–8.2.11" stands for the one clause of the syntax at hand: {clauses}. Fragmentable twins (`.100.1` and so on) follow
 the clause of their base syntax.
@@ -40,6 +47,8 @@ def rules_page() -> str:
             *_section("The stream, its container and its sound", DESCRIPTION_RULES),
             *_section("The header", VIDEO_HEADER_RULES),
             *_section("The encapsulation", ENCAPSULATION_RULES),
+            *_section("The file around the data set", FILE_RULES),
+            *_section("Frames that are images of their own", FRAMES_RULES),
         ]
     )
 

@@ -12,6 +12,8 @@ from common.dicom.transfer_syntaxes import VideoSyntax, by_uid
 if TYPE_CHECKING:
     from common.dicom.pixel_stream import Header
 
+_EXTENDED = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+
 
 @dataclass(frozen=True)
 class Encapsulation:
@@ -24,6 +26,10 @@ class Encapsulation:
     offsets: int  # entries of the Basic Offset Table
     frames: int  # Number of Frames
     total_length: int | None  # (7FE0,0003); None: absent or no number
+    table_bytes: int = 0  # length of the item that holds the Basic Offset Table
+    extended_table: bool = False  # Extended Offset Table or its lengths are there
+    delimited: bool = True  # the sequence delimiter is there
+    last_byte: int | None = 0  # of the last fragment; None: it has none
 
     @classmethod
     def of(cls, header: Header, transfer_syntax_uid: str) -> Encapsulation:
@@ -44,6 +50,10 @@ class Encapsulation:
             offsets=len(header.offset_table),
             frames=header.frames,
             total_length=total if isinstance(total, int) else None,
+            table_bytes=header.table_bytes,
+            extended_table=any(name in header.dataset for name in _EXTENDED),
+            delimited=header.delimited,
+            last_byte=header.last_byte,
         )
 
 
@@ -69,10 +79,29 @@ def even(case: Encapsulation) -> Iterator[Breach]:
         yield Breach(f"{odd} fragments of an odd length or of none", "an even length, at least 2 bytes")
 
 
+def delimiter(case: Encapsulation) -> Iterator[Breach]:
+    """The sequence of fragments ends with its delimiter (FFFE,E0DD)."""
+    if not case.delimited:
+        yield Breach("fragments without a sequence delimiter", "the delimiter (FFFE,E0DD) of no length")
+
+
+def pad_byte(case: Encapsulation) -> Iterator[Breach]:
+    """The byte that makes the last fragment even is 00."""
+    padded = bool(case.fragments) and case.total_length == sum(case.fragments) - 1
+    if padded and case.last_byte not in (0, None):
+        yield Breach(f"a pad byte {case.last_byte:02X}", "00")
+
+
 def mpeg2_offset_table(case: Encapsulation) -> Iterator[Breach]:
     """Under MPEG-2 syntaxes the Basic Offset Table is present and empty."""
-    if case.syntax.codec == "mpeg2video" and case.offsets:
-        yield Breach(f"a Basic Offset Table of {case.offsets} entries", "an empty one")
+    if case.syntax.codec == "mpeg2video" and case.table_bytes:
+        yield Breach(f"a Basic Offset Table of {case.table_bytes} bytes", "an empty one")
+
+
+def extended_table(case: Encapsulation) -> Iterator[Breach]:
+    """Video has no Extended Offset Table: its frames do not begin in fragments of their own."""
+    if case.extended_table:
+        yield Breach("an Extended Offset Table", "none")
 
 
 def offset_table(case: Encapsulation) -> Iterator[Breach]:
@@ -98,6 +127,9 @@ ENCAPSULATION_RULES: tuple[Rule[Encapsulation], ...] = (
     Rule("encapsulation.element", "PS3.5 A.4", "error", element),
     Rule("encapsulation.fragments", OF_SYNTAX, "error", fragments),
     Rule("encapsulation.even", "PS3.5 A.4", "error", even),
+    Rule("encapsulation.delimiter", "PS3.5 A.4", "error", delimiter),
+    Rule("encapsulation.pad", "PS3.5 A.4", "error", pad_byte),
+    Rule("encapsulation.extended_table", "PS3.3 C.7.6.3.1.8", "error", extended_table),
     Rule("encapsulation.mpeg2_offset_table", OF_SYNTAX, "error", mpeg2_offset_table),
     Rule("encapsulation.offset_table", "PS3.5 A.4", "error", offset_table),
     Rule("encapsulation.total_length", "PS3.3 C.7.6.3", "error", total_length),

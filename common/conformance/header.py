@@ -141,8 +141,14 @@ def size(case: HeaderCase) -> Iterator[Breach]:
 
 
 def frames(case: HeaderCase) -> Iterator[Breach]:
-    """Number of Frames is the count of coded frames: two fields make one frame."""
-    yield from case.differs("NumberOfFrames", case.description.video.frame_count)
+    """Number of Frames is the count of coded frames: two fields make one frame.
+
+    Frames before the first key frame, which no player can show, may be left out of it.
+    """
+    coded = case.description.video.frame_count
+    shown = coded - (case.shown.leading if case.shown else 0)
+    if case.text("NumberOfFrames").strip() != str(shown):
+        yield from case.differs("NumberOfFrames", coded)
 
 
 def aspect(case: HeaderCase) -> Iterator[Breach]:

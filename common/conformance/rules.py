@@ -68,17 +68,17 @@ class StreamCase:
         return self.syntax.base_uid
 
 
-Case = TypeVar("Case", contravariant=True)  # a rule on any header is a rule on that of a video
+Judged_contra = TypeVar("Judged_contra", contravariant=True)  # a rule on any header is a rule on that of a video
 
 
 @dataclass(frozen=True)
-class Rule(Generic[Case]):
+class Rule(Generic[Judged_contra]):
     """One row of the table. The prefix of ``id`` says what mends a breach: see ``common.conformance``."""
 
     id: str
     clause: str
     severity: Severity
-    check: Callable[[Case], Iterable[Breach]]
+    check: Callable[[Judged_contra], Iterable[Breach]]
     remedy: str = ""  # what mends a breach, where the prefix of ``id`` does not say it all
 
     def mend(self, breach: Breach) -> str:
@@ -91,7 +91,9 @@ class Rule(Generic[Case]):
         return " ".join((self.check.__doc__ or "").split())
 
 
-def run(rules: Iterable[Rule[Case]], case: Case, syntax: VideoSyntax | None = None) -> Iterator[Finding]:
+def run(
+    rules: Iterable[Rule[Judged_contra]], case: Judged_contra, syntax: VideoSyntax | None = None
+) -> Iterator[Finding]:
     """Every breach of every rule as a finding, in the order of the table. ``syntax``: None for what is no video."""
     for rule in rules:
         of_syntax = syntax is not None and rule.clause == OF_SYNTAX

@@ -166,8 +166,8 @@ def interlaced_hevc(case: StreamCase) -> Iterator[Breach]:
 
 
 def constant_rate(case: StreamCase) -> Iterator[Breach]:
-    """Every frame lasts equally long; else the header needs a Frame Time Vector that fits it."""
-    if not case.video.constant_rate:
+    """Every frame lasts equally long; else the header needs a Frame Time Vector that fits it: see header.vector.absent."""
+    if not case.video.constant_rate and case.description.dicom is None:
         yield Breach("a variable frame rate", "a constant one, or a Frame Time Vector")
 
 

@@ -189,21 +189,26 @@ def _printed_digit(texts: Sequence[str]) -> float:
     return 10.0 ** -max((len(text.partition(".")[2]) for text in texts if "e" not in text.lower()), default=0)
 
 
-TIMING_RULES: tuple[Rule[HeaderCase], ...] = (
-    Rule("header.pointer", "PS3.3 C.7.6.6.1.1", "error", pointer),
+MULTI_FRAME_RULES: tuple[Rule[HeaderView], ...] = (
     Rule("header.pointer.dangling", "PS3.3 C.7.6.6.1.1", "error", pointer_dangling),
     Rule("header.pointer.type", "PS3.6 6", "error", pointer_type),
-    Rule("header.rate", "PS3.3 C.7.6.5", "error", rate),
-    Rule("header.rate.rounded", "PS3.3 C.7.6.5", "warning", rate_rounding),
     Rule("header.rate.positive", "PS3.3 C.7.6.5", "error", positive),
     Rule("header.vector", "PS3.3 C.7.6.5.1.2", "error", vector),
-    Rule("header.vector.times", "PS3.3 C.7.6.5.1.2", "error", vector_times),
-    Rule("header.vector.absent", "PS3.3 C.7.6.5.1.2", "warning", vector_of_variable_rate),
     Rule("header.vector.length", "PS3.5 7.1.2", "error", vector_length),
     Rule("header.timing.one", "PS3.3 C.7.6.5", "warning", one_timing),
-    Rule("header.cine_rate", "PS3.3 C.7.6.5", "warning", cine_rate),
-    Rule("header.duration", "PS3.3 C.7.6.5", "warning", duration),
     Rule("header.trim", "PS3.3 C.7.6.5", "error", trim),
     Rule("header.sequencing", "PS3.3 C.7.6.5", "warning", sequencing),
     Rule("header.decimals", "PS3.5 6.2", "error", decimals),
+)
+"""What holds for any image of many frames."""
+
+TIMING_RULES: tuple[Rule[HeaderCase], ...] = (
+    *MULTI_FRAME_RULES,
+    Rule("header.pointer", "PS3.3 C.7.6.6.1.1", "error", pointer),
+    Rule("header.rate", "PS3.3 C.7.6.5", "error", rate),
+    Rule("header.rate.rounded", "PS3.3 C.7.6.5", "warning", rate_rounding),
+    Rule("header.vector.times", "PS3.3 C.7.6.5.1.2", "error", vector_times),
+    Rule("header.vector.absent", "PS3.3 C.7.6.5.1.2", "warning", vector_of_variable_rate),
+    Rule("header.cine_rate", "PS3.3 C.7.6.5", "warning", cine_rate),
+    Rule("header.duration", "PS3.3 C.7.6.5", "warning", duration),
 )

@@ -71,13 +71,20 @@ class FragmentReader(SeekableReader):
         super().close()
 
 
-def read_items(f: BinaryIO | io.BufferedReader, start: int, size: int) -> tuple[list[Fragment], int]:
-    """All items from ``start`` on, the offset table first, and the end of the delimiter; raises like ``fragments``."""
+def read_items(
+    f: BinaryIO | io.BufferedReader, start: int, size: int, *, open_end: bool = False
+) -> tuple[list[Fragment], int]:
+    """All items from ``start`` on, the offset table first, and the end of the delimiter; raises like ``fragments``.
+
+    ``open_end``: a file may end behind a whole item, without the delimiter; then the end is that of the last item.
+    """
     found: list[Fragment] = []
     position = start
     while True:
         f.seek(position)
         tag = f.read(8)
+        if not tag and found and open_end:
+            return found, position
         if len(tag) < 8:
             raise TruncatedSource(
                 f"the pixel data ends without its delimiter, after {max(len(found) - 1, 0)} fragments"

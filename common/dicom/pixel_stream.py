@@ -46,6 +46,10 @@ class Header:
     length: int | None  # as declared; None: undefined, so encapsulated
     fragments: tuple[Fragment, ...]  # empty: native
     offset_table: tuple[int, ...]  # Basic Offset Table; often empty
+    table_bytes: int = 0  # length of the item that holds it
+    delimited: bool = True  # the sequence of fragments has its delimiter
+    end: int = 0  # offset behind Pixel Data, its delimiter included
+    last_byte: int | None = None  # of the last fragment: the pad byte, where there is one
 
     @property
     def frames(self) -> int:
@@ -53,8 +57,11 @@ class Header:
         return max(1, integer(self.dataset, "NumberOfFrames"))
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, only: frozenset[int] | None = None) -> Header:
     """All elements but Pixel Data, and where that lies. The preamble may be missing where the rest looks like DICOM.
+
+    ``only``: for whoever judges a file and uses no other values: elements before Pixel Data with these tags alone, so
+    that no other takes memory, and fragments whose delimiter is missing at the file's end are no error.
 
     Raises:
         NotVideo: DICOM, but a media directory, a document, or anything else without Pixel Data.
@@ -66,7 +73,7 @@ def read_header(path: Path) -> Header:
     with path.open("rb", buffering=0) as raw, _Bounded(raw) as f:
         if not looks_like_dicom(f.read(132)):
             raise UnreadableSource("this is no DICOM file")
-        walk = _Walk(f, size)
+        walk = _Walk(f, size, only)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of values; whoever uses a value judges it
@@ -154,8 +161,8 @@ class _Bounded(io.BufferedReader):
 class _Walk:
     """One reading of a DICOM file from its start; notes the payload element that pydicom is told to stop at."""
 
-    def __init__(self, f: _Bounded, size: int) -> None:
-        self._f, self._size = f, size
+    def __init__(self, f: _Bounded, size: int, only: frozenset[int] | None) -> None:
+        self._f, self._size, self._only = f, size, only
         self._seen = 0  # top-level elements
         self._payload: tuple[int, str | None, int, int] | None = None  # tag, VR, length, offset of the value
 
@@ -169,7 +176,8 @@ class _Walk:
             raise UnsupportedSource("the deflated transfer syntax is not read; inflate the file first")
         self._f.seek(0)
         # mypy: pydicom wants a BinaryIO, which a BufferedReader is
-        dataset = read_partial(cast(BinaryIO, self._f), stop_when=self._stop, force=True)
+        tags = None if self._only is None else [*self._only]
+        dataset = read_partial(cast(BinaryIO, self._f), stop_when=self._stop, force=True, specific_tags=tags)
         if self._seen and not len(dataset):
             raise TruncatedSource("the DICOM file ends inside its header")  # pydicom drops all it read
         meta = dataset.file_meta
@@ -209,9 +217,10 @@ class _Walk:
         elif syntax in _NATIVE:
             raise UnreadableSource("encapsulated pixel data under a native transfer syntax")
         else:
-            items, end = read_items(self._f, value, self._size)
+            items, end = read_items(self._f, value, self._size, open_end=self._only is not None)
             table = _offset_table(self._f, items[0])
-        self._read_trailer(dataset, end, implicit)
+        if self._only is None:
+            self._read_trailer(dataset, end, implicit)
         return Header(
             path=path,
             dataset=dataset,
@@ -222,7 +231,17 @@ class _Walk:
             length=None if length == _UNDEFINED else length,
             fragments=tuple(items[1:]),
             offset_table=table,
+            table_bytes=items[0].length if items else 0,
+            delimited=not items or end > items[-1].offset + items[-1].length,
+            end=end,
+            last_byte=self._last_byte(items[1:]),
         )
+
+    def _last_byte(self, parts: list[Fragment]) -> int | None:
+        if not parts or not parts[-1].length:
+            return None
+        self._f.seek(parts[-1].offset + parts[-1].length - 1)
+        return self._f.read(1)[0]
 
     def _read_trailer(self, dataset: FileDataset, end: int, implicit: bool) -> None:
         """Elements after Pixel Data (signatures, private ones) belong to the header too."""

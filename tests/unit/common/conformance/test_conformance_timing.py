@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,7 +81,7 @@ def irregular(frames: int = 90) -> list[int]:
 
 
 def vector_of(ticks: list[int], digits: int = 4) -> list[str]:
-    steps = [(b - a) / 90 for a, b in zip(ticks, ticks[1:], strict=False)]
+    steps = [(b - a) / 90 for a, b in pairwise(ticks)]
     return ["0", *(f"{step:.{digits}f}" for step in steps)]
 
 
@@ -120,7 +120,7 @@ def test_a_vector_rounded_to_whole_milliseconds_step_by_step_drifts(header_of, d
 def test_a_vector_of_rounded_running_times_is_clean(header_of, described):
     ticks = [3003 * n for n in range(90)]
     running = [round(tick / 90) for tick in ticks]
-    steps = ["0", *(str(b - a) for a, b in zip(running, running[1:], strict=False))]
+    steps = ["0", *(str(b - a) for a, b in pairwise(running))]
     header = header_of(FrameTimeVector=steps, **BY_VECTOR)
     assert rules(header, described(), ShownTimes(ticks, MPEG_CLOCK)) == set()
 
