@@ -105,9 +105,10 @@ def extended_table(case: Encapsulation) -> Iterator[Breach]:
 
 
 def offset_table(case: Encapsulation) -> Iterator[Breach]:
-    """A Basic Offset Table has an entry for each frame; frames of a video begin in no fragments of their own: leave it empty."""
-    if case.syntax.codec != "mpeg2video" and case.offsets not in (0, case.frames):
-        yield Breach(f"a Basic Offset Table of {case.offsets} entries for {case.frames} frames", "an empty one")
+    """A Basic Offset Table has an entry for each frame, at a fragment of its own, which frames of a video have not: leave it empty."""
+    possible = case.offsets == case.frames and case.offsets <= len(case.fragments)
+    if case.syntax.codec != "mpeg2video" and case.table_bytes and not possible:
+        yield Breach(f"a Basic Offset Table of {case.table_bytes} bytes for {case.frames} frames", "an empty one")
 
 
 def total_length(case: Encapsulation) -> Iterator[Breach]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from common.errors import CinefarmError
 from common.media import Description
-from common.orders import Finding, Pooled
+from common.orders import Pooled
 from common.stages import State
 from orchestrator.cli.doctor import Check
 from orchestrator.cli.facts import facts
@@ -26,16 +26,12 @@ __all__ = [
     "show_checks",
     "show_description",
     "show_error",
-    "show_findings",
     "show_plan",
-    "show_refusal",
     "show_scores",
     "show_summary",
 ]
 
 COLOURS = {State.DONE: "green", State.SKIPPED: "yellow", State.QUARANTINED: "red", State.FAILED: "red"}
-SEVERITIES = {"error": "red", "warning": "yellow", "note": "dim"}
-_FINDINGS = TypeAdapter(list[Finding])
 _SCORES = TypeAdapter(dict[str, Pooled])
 
 
@@ -110,14 +106,6 @@ def _counts(console: Console, report: JobReport) -> None:
         )
 
 
-def show_refusal(file: str, error: Mapping[str, object], *, console: Console | None = None) -> None:
-    """The error in an answer of ``python -m workers``: which file, what stands in its way, what to do about it."""
-    console = console or stderr_console()
-    _print(console, f"{file}: {error['message']}" if file else str(error["message"]), "bold red")
-    if error.get("hint"):
-        _print(console, f"  → {error['hint']}")
-
-
 def show_description(answer: Mapping[str, object], *, console: Console | None = None) -> None:
     """One answer of ``python -m workers describe``: what a file is."""
     console = console or stdout_console()
@@ -127,18 +115,6 @@ def show_description(answer: Mapping[str, object], *, console: Console | None = 
     for name, fact in facts(value).items():
         table.add_row(Text(f"  {name}", style="dim"), Text(plain(fact), overflow="fold"))
     console.print(table)
-
-
-def show_findings(answer: Mapping[str, object], *, console: Console | None = None) -> None:
-    """One answer of ``python -m workers check``: the conformance findings of a file."""
-    console = console or stdout_console()
-    findings = _FINDINGS.validate_python(answer["findings"])
-    _print(console, f"{answer['file']}: {len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}", "bold")
-    for each in findings:
-        said = f"{each.found}; required: {each.required} ({each.clause}, rule {each.rule})"
-        console.print(Text.assemble((f"  {each.severity}: ", SEVERITIES[each.severity]), plain(said)), soft_wrap=True)
-        if each.remedy:
-            _print(console, f"    → {each.remedy}")
 
 
 def show_scores(answer: Mapping[str, object], *, console: Console | None = None) -> None:

@@ -9,25 +9,32 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import display
+from orchestrator.cli.findings import show_findings, show_refusal
 
 Answer = dict[str, Any]
 
 
 def describe(files: Sequence[Path], *, as_json: bool) -> int:
     """Show what each file is. Returns 0, or 2 when one could not be read."""
-    return _ask("describe", map(str, files), display.show_description, as_json)
+    from orchestrator.cli.display import show_description
+
+    return _ask("describe", map(str, files), show_description, as_json)
 
 
-def check(files: Sequence[Path], as_syntax: str | None, *, as_json: bool) -> int:
-    """Show each file's conformance findings. Returns 0 clean, 1 findings, 2 unreadable."""
-    options = ["--as", as_syntax] if as_syntax else []
-    return _ask("check", [*options, *map(str, files)], display.show_findings, as_json)
+def check(files: Sequence[Path], as_syntax: str | None, *, as_json: bool, errors_only: bool = False) -> int:
+    """Show each file's conformance findings. Returns 0 clean, 1 findings, 2 unreadable.
+
+    ``errors_only``: warnings alone are 0; they are shown all the same.
+    """
+    options = [*(["--as", as_syntax] if as_syntax else []), *(["--errors-only"] if errors_only else [])]
+    return _ask("check", [*options, "--", *map(str, files)], show_findings, as_json)
 
 
 def measure(reference: Path, distorted: Path, *, as_json: bool) -> int:
     """Show the pooled scores. Returns 0, or 2 when the two cannot be compared."""
-    return _ask("measure", [str(reference), str(distorted)], display.show_scores, as_json)
+    from orchestrator.cli.display import show_scores
+
+    return _ask("measure", [str(reference), str(distorted)], show_scores, as_json)
 
 
 def _ask(command: str, arguments: Iterator[str] | Sequence[str], show: Callable[[Answer], None], as_json: bool) -> int:
@@ -44,6 +51,6 @@ def _ask(command: str, arguments: Iterator[str] | Sequence[str], show: Callable[
 
 def _show(answer: Answer, show: Callable[[Answer], None]) -> None:
     if "error" in answer:
-        display.show_refusal(str(answer.get("file", "")), answer["error"])
+        show_refusal(str(answer.get("file", "")), answer["error"])
     else:
         show(answer)

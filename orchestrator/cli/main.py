@@ -180,17 +180,21 @@ def describe(files: Files, json: Json = False) -> int:
 
 @cli.command()
 def check(
-    files: Files,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="files, or folders: every file below them", metavar="FILE...", show_default=False),
+    ],
     as_syntax: Annotated[
         str | None,
         typer.Option("--as", metavar="SYNTAX", help="transfer syntax to hold plain files against, e.g. .102"),
     ] = None,
+    errors_only: Annotated[bool, typer.Option("--errors-only", help="warnings alone give exit code 0")] = False,
     json: Json = False,
 ) -> int:
-    """Conformance findings with their clauses. Exit codes: 0 clean, 1 findings, 2 unreadable."""
+    """Conformance findings with clause and remedy. Exit codes: 0 clean or notes only, 1 findings, 2 unreadable."""
     from orchestrator.cli.inspection import check as show
 
-    return show(files, as_syntax, as_json=json)
+    return show(files, as_syntax, as_json=json, errors_only=errors_only)
 
 
 @cli.command()

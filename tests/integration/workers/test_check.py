@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
-import pydicom.data
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -183,11 +182,6 @@ def test_a_second_fragment_is_found_where_one_is_allowed(legal):
     path.write_bytes(data[:start] + b"".join(parts) + data[start + 8 + length :])
     assert rules(path) == {"encapsulation.fragments"}
     assert rules(path, ".102.1") == set()
-
-
-def test_multi_frame_images_are_noted_and_not_judged():
-    path = Path(str(pydicom.data.get_testdata_file("examples_ybr_color.dcm", download=False)))
-    assert [(f.rule, f.severity) for f in check_file(path)] == [("stream.frames", "note")]
 
 
 @pytest.mark.parametrize("name", [".102", "102", f"{ROOT}.102", " .102 "])

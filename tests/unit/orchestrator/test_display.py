@@ -15,7 +15,7 @@ from common.orders import Finding, Plan
 from common.orders import Path as Way
 from common.recipes import ARCHIVE
 from common.stages import State
-from orchestrator.cli import display
+from orchestrator.cli import display, findings
 from orchestrator.cli.doctor import Check
 from orchestrator.cli.facts import facts
 from orchestrator.cli.live import LOG_SECONDS, LiveDisplay
@@ -198,7 +198,7 @@ def test_findings_show_rule_clause_and_remedy() -> None:
         severity="error", rule="h264.level", clause="PS3.5 8.2.7", found="5.1", required="at most 4.1", remedy="Encode."
     )
     console = page()
-    display.show_findings({"file": "a.dcm", "findings": [finding.model_dump(mode="json")]}, console=console)
+    findings.show_findings({"file": "a.dcm", "findings": [finding.model_dump(mode="json")]}, console=console)
     shown = text(console)
     assert "a.dcm: 1 finding\n" in shown
     for expected in ("error", "h264.level", "PS3.5 8.2.7", "at most 4.1", "Encode."):
@@ -207,7 +207,7 @@ def test_findings_show_rule_clause_and_remedy() -> None:
 
 def test_a_clean_file_says_so() -> None:
     console = page()
-    display.show_findings({"file": "a.dcm", "findings": []}, console=console)
+    findings.show_findings({"file": "a.dcm", "findings": []}, console=console)
     assert text(console) == "a.dcm: no findings\n"
 
 
@@ -221,12 +221,12 @@ def test_scores_show_every_statistic() -> None:
 
 def test_a_refusal_names_the_file_the_reason_and_the_advice() -> None:
     console = page()
-    display.show_refusal("a.mp4", {"code": "X", "message": "it is empty", "hint": "Copy it again."}, console=console)
+    findings.show_refusal("a.mp4", {"code": "X", "message": "it is empty", "hint": "Copy it again."}, console=console)
     assert text(console) == "a.mp4: it is empty\n  → Copy it again.\n"
 
 
 def test_an_answer_goes_to_stdout_and_an_error_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    display.show_findings({"file": "a.dcm", "findings": []})
+    findings.show_findings({"file": "a.dcm", "findings": []})
     display.show_error(UnreadableSource("it is empty", hint="Copy it again."))
     shown = capsys.readouterr()
     assert shown.out == "a.dcm: no findings\n"
