@@ -55,6 +55,8 @@ def frames_case(header: Header) -> FramesCase:
 
 def _extents(header: Header) -> list[Extent]:
     """Fragments of each frame; none where that cannot be told."""
+    if len(header.fragments) == header.frames:
+        return [(part,) for part in header.fragments]  # whatever tables say: they are judged on their own
     if not header.fragments:
         return []
     try:

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from common.dicom.encapsulation import write_instance
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import CinefarmError, InputError, InternalFault, PolicyError
+from workers import examine
 from workers.check import check_file, syntax_uid
 
 VIDEO_ENDOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
@@ -24,6 +25,12 @@ H264 = (*X264, "-pix_fmt", "yuv420p")
 FAST = ("-movflags", "+faststart")
 
 Maker = Callable[..., Path]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """As the command does: children share what their parent has loaded."""
+    examine.load()
 
 
 @pytest.fixture(scope="module")
