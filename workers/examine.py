@@ -27,7 +27,7 @@ from common.conformance import (
     check_header,
     check_stream,
 )
-from common.conformance.case import READ
+from common.conformance.case import READ, HeaderView
 from common.dicom.lean import import_pydicom
 from common.dicom.part10 import read_meta, trailing_bytes
 from common.dicom.pixel_stream import FragmentReader, Header, integer, looks_like_dicom, read_header
@@ -145,8 +145,8 @@ def _file_case(header: Header, size: int) -> FileCase:
         big = header.transfer_syntax_uid == _NATIVE_BIG
         explicit = meta.explicit is not False
         behind = 0 if big or header.end >= size else trailing_bytes(f, header.end, size, explicit=explicit)
-    uids = [str(header.dataset.get(name) or "") for name in ("SOPClassUID", "SOPInstanceUID")]
-    return FileCase(meta, uids[0], uids[1], behind)
+    view = HeaderView(header.dataset)
+    return FileCase(meta, view.text("SOPClassUID"), view.text("SOPInstanceUID"), behind)
 
 
 def _video(header: Header) -> tuple[Description, ShownTimes | None]:
