@@ -36,7 +36,7 @@ from common.errors import InputError, PolicyError, UnreadableSource
 from common.media import Description, DicomFacts, Kind
 from common.orders import Finding
 from workers.describe import refuse
-from workers.describe_containers import HEAD_BYTES, check_whole, container_name, signature
+from workers.describe_containers import HEAD_BYTES, VIDEO_SUFFIXES, check_whole, container_name, signature
 
 if TYPE_CHECKING:
     from workers.describe_media import Media
@@ -72,6 +72,9 @@ def examine(path: Path, wanted: str | None) -> Judged:
     if looks_like_dicom(start):
         return _dicom(path, size, wanted)
     if wanted is None:
+        suffix = path.suffix.lower().lstrip(".")
+        if signature(start, size) is None and suffix not in VIDEO_SUFFIXES:
+            refuse(suffix, start)
         raise PolicyError(
             "a plain video file has no transfer syntax to be held against",
             hint="Name one with --as, for example --as .102 (H.264 High Profile, Level 4.1).",

@@ -71,8 +71,14 @@ def coded(syntax: str, samples: int = 3) -> list[bytes]:
 
     photometric = ("YBR_RCT" if syntax.endswith(".90") else "RGB") if samples == 3 else "MONOCHROME2"
     options = {
-        "rows": ROWS, "columns": COLUMNS, "samples_per_pixel": samples, "bits_allocated": 8, "bits_stored": 8,
-        "pixel_representation": 0, "photometric_interpretation": photometric, "number_of_frames": FRAMES,
+        "rows": ROWS,
+        "columns": COLUMNS,
+        "samples_per_pixel": samples,
+        "bits_allocated": 8,
+        "bits_stored": 8,
+        "pixel_representation": 0,
+        "photometric_interpretation": photometric,
+        "number_of_frames": FRAMES,
         "planar_configuration": 0,
     }
     return list(get_encoder(UID(syntax)).iter_encode(pixels(samples), **options))

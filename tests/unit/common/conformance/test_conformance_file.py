@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 import common.conformance
 from common.conformance import FileCase, check_file_around
 from common.conformance.case import READ
-from common.dicom.codestream import BrokenHeadError, ShortHeadError, parse_head, parse_rle
+from common.dicom.codestream import BrokenHeadError, parse_head, parse_rle
 from common.dicom.encapsulation import write_instance
 from common.dicom.part10 import FileMeta, read_meta, trailing_bytes
 from common.dicom.transfer_syntaxes import ROOT
@@ -95,15 +96,10 @@ def test_any_bytes_are_read_as_meta_information_without_a_crash(data):
 
 
 @given(start=st.sampled_from([b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b""]), data=st.binary(max_size=200))
-def test_any_bytes_are_read_as_a_frame_without_a_crash(start, data):
-    try:
-        parse_head(start + data, whole=True)
-    except (BrokenHeadError, ShortHeadError) as error:
-        assert isinstance(error, BrokenHeadError)  # the whole frame was there
-    try:
-        parse_rle(data, len(data), 1)
-    except BrokenHeadError as error:
-        assert str(error)
+def test_any_bytes_are_read_as_a_frame_or_called_broken(start, data):
+    for parse in (lambda: parse_head(start + data, whole=True), lambda: parse_rle(data, len(data), 1)):
+        with suppress(BrokenHeadError):
+            assert parse().components >= 0
 
 
 def test_every_attribute_that_a_rule_names_is_read_from_the_file():
