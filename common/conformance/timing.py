@@ -160,7 +160,8 @@ def _rate_off(case: HeaderCase, above: float, at_most: float) -> Iterator[Breach
     by_vector = FRAME_TIME_VECTOR in case.tags("FrameIncrementPointer")
     increments = case.numbers("FrameTimeVector")[1:] if by_vector else case.numbers("FrameTime")
     coded = 1000 / float(case.description.video.frame_rate) if case.description.video.frame_rate > 0 else 0.0
-    if not increments or not coded:
+    judged_by_times = by_vector and case.shown is not None and len(increments) == len(case.shown.ticks) - 1
+    if not increments or not coded or judged_by_times:
         return
     told = sum(increments) / len(increments)
     if above < abs(told - coded) / coded <= at_most:

@@ -97,6 +97,16 @@ def test_a_vector_of_the_real_times_is_clean(header_of, described):
     assert rules(header, varying(described, ticks), ShownTimes(ticks, MPEG_CLOCK)) == set()
 
 
+def test_a_vector_that_times_judge_is_not_held_against_the_mean_rate(header_of, described):
+    """The mean rate counts how long the last frame is shown, which no vector says."""
+    ticks = [0, 3003, 6006, 15_015]
+    header = header_of(FrameTimeVector=vector_of(ticks), NumberOfFrames=4, CineRate=None, **BY_VECTOR)
+    video = {"constant_rate": False, "frame_rate": Fraction(20), "frame_count": 4, "duration_ms": 200.0}
+    description = described(video=video, size_bytes=130_000)
+    assert rules(header, description, ShownTimes(ticks, MPEG_CLOCK)) == set()
+    assert rules(header, description) == {"header.rate"}
+
+
 def test_a_vector_of_the_right_mean_and_the_wrong_times_is_found(header_of, described):
     ticks = irregular()
     wrong = vector_of(ticks)
