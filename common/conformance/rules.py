@@ -37,8 +37,13 @@ REMEDIES: dict[str, str] = {
     "encapsulation": "Write the same stream into a new DICOM file: `cinefarm migrate FILE --to DEST`.",
     "file": "Write a new DICOM file with the same data set: `cinefarm migrate FILE --to DEST`, or any writer of PS3.10.",
     "frames": "Encode the frames anew from their source, or correct the header where the frames are right.",
+    "stream.profile.lesser": "Nothing has to be done: every decoder of the syntax shows it, and encoding anew would lose quality.",
+    "stream.rate": "Store it as DICOM with a Frame Time Vector of its time stamps, or make its rate constant.",
+    "header.grey_scale": "Take the attribute out of the header; the frames stay as they are.",
+    "header.padding": "Take the attribute out of the header; the frames stay as they are.",
+    "header.palette": "Take the palette out of the header; the frames stay as they are.",
 }
-"""What mends a breach, by the first part of its rule's id; a rule or a breach may know better."""
+"""What mends a breach, by its rule's id or the first part of it; a rule or a breach may know better."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Rule(Generic[Judged_contra]):
 
     def mend(self, breach: Breach) -> str:
         """What to do about a breach: its own word, else the rule's, else what mends all of the rule's kind."""
-        return breach.remedy or self.remedy or REMEDIES[self.id.partition(".")[0]]
+        return breach.remedy or self.remedy or REMEDIES.get(self.id) or REMEDIES[self.id.partition(".")[0]]
 
     @property
     def demand(self) -> str:
