@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env demo test check bench chaos lock clean help
+.PHONY: env demo test check bench chaos confusion lock clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -35,6 +35,9 @@ bench: env  ## every benchmark, as ratios against a reference run beside it
 
 chaos: env  ## kill parts of a working farm at random and prove that nothing is lost or stored twice
 	CINEFARM_CHAOS_ITEMS=$${CINEFARM_CHAOS_ITEMS:-200} $(BIN)/python -m pytest tests/flow/test_chaos.py -s -p no:xdist $(PYTEST_ARGS)
+
+confusion: env  ## what `cinefarm check` and dciodvfy say of 220 files, most of them illegal (docs/confusion.md)
+	@PYTHONPATH=tests $(BIN)/python -m support.corpus.table
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock
