@@ -36,7 +36,14 @@ from common.errors import InputError, PolicyError, UnreadableSource
 from common.media import Description, DicomFacts, Kind
 from common.orders import Finding
 from workers.describe import refuse
-from workers.describe_containers import HEAD_BYTES, VIDEO_SUFFIXES, check_whole, container_name, signature
+from workers.describe_containers import (
+    HEAD_BYTES,
+    VIDEO_SUFFIXES,
+    check_whole,
+    container_facts,
+    container_name,
+    signature,
+)
 
 if TYPE_CHECKING:
     from workers.describe_media import Media
@@ -182,6 +189,7 @@ def _stream(
         start = f.read(HEAD_BYTES)
         word = signature(start, size)
         layout = check_whole(f, word)
+        facts = container_facts(f, word, layout)
         turn = _turn(f, layout) if layout else 0
     try:
         # mypy: FFmpeg's wrapper wants a BufferedReader, which every opener gives
@@ -197,14 +205,13 @@ def _stream(
         digest=_NO_DIGEST,
         size_bytes=size,
         container=container_name(media.container, layout),
-        moov_first=layout.moov_first if layout else None,
-        fragmented=layout is not None and layout.fragmented,
-        edit_list=layout is not None and layout.edit_list,
         video=media.video.model_copy(update={"rotation": turn}),
         audio=media.audio,
         other_streams=media.other_streams,
+        video_streams=media.video_streams,
         dicom=dicom,
         notes=media.notes,
+        **facts,
     )
     return described, _shown(media)
 
