@@ -9,21 +9,18 @@ from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.levels import level_violations
-from common.media import Description, Kind, Scan
+from common.media import Description, Kind
 from common.orders import Finding, Path, Plan
-from common.picture import encoded_size
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
+from common.targets import HINT, NEVER_ENCODED, carried_under, preferred, refusal, sorted_out
 
-REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
-    "h264": (f"{ROOT}.102", f"{ROOT}.104"),
-    "hevc": (f"{ROOT}.107", f"{ROOT}.108"),
+ENCODE_SPEED = {
+    ("libx264", "medium"): 40e6,
+    ("libx264", "slow"): 20e6,
+    ("libx265", "medium"): 12e6,
+    ("mpeg2video", ""): 20e6,
 }
-"""Codec → syntaxes that a plain bitstream is held against, the most widely read first. Plain MPEG-2 is transcoded: no
-browser and so no web viewer plays it. An object that already is DICOM MPEG-2 is kept as it is."""
-
-ENCODE_SPEED = {("libx264", "medium"): 40e6, ("libx264", "slow"): 20e6, ("libx265", "medium"): 12e6}
 """Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess); for
 estimates only."""
 
@@ -59,7 +56,7 @@ def plan(
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
-    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
+    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes, profile.target)
     kept, why_not_kept = wanted.keep()
     if kept:
         return kept
@@ -77,12 +74,13 @@ class _Wanted:
         modality: str,
         requested_class: str | None,
         destination_syntaxes: Sequence[str] | None,
+        asked: str,
     ) -> None:
         self.description = description
         self.audio = audio if description.audio else Audio.STRIP
         self._modality = modality
         self._requested = requested_class
-        self._accepted = destination_syntaxes
+        self._accepted, self._asked = destination_syntaxes, asked
 
     def keep(self) -> tuple[Plan | None, str]:
         """A DICOM object whose stream is legal where it is going stays as it is, to the byte."""
@@ -90,8 +88,8 @@ class _Wanted:
         if source.dicom is None or source.kind is not Kind.DICOM_VIDEO:
             return None, ""
         uid = source.dicom.transfer_syntax_uid
-        if not self._accepts(uid):
-            return None, f"the destination does not take {_short(uid)}"
+        if why := self._refused(uid):
+            return None, why
         if source.audio and self.audio is Audio.STRIP:
             return None, "its sound is to be dropped"
         if broken := [*_errors(check_stream(source, uid)), *source.dicom.faults]:
@@ -108,8 +106,8 @@ class _Wanted:
             return None, f"{source.video.codec} pictures are no video bitstream"
         why_not = ""
         for uid in self._candidates():
-            if not self._accepts(uid):
-                why_not = why_not or f"the destination does not take {_short(uid)}"
+            if refused := self._refused(uid):
+                why_not = why_not or refused
                 continue
             findings = check_stream(self._as_rewrapped(uid), uid)
             errors = [finding for finding in findings if finding.severity == "error"]
@@ -121,16 +119,19 @@ class _Wanted:
 
     def encode(self, profile: Profile, rung: int, why_not: str, queues: Collection[str], fallback: str) -> Plan:
         """The profile's recipe at this rung. Raises: NoLegalPath."""
+        if profile.target in NEVER_ENCODED:
+            why, hint = NEVER_ENCODED[profile.target]
+            raise NoLegalPath(f"nothing is encoded to {_short(profile.target)}: {why}; {why_not}", hint=hint)
         if not profile.ladder:
             raise NoLegalPath(
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",
                 hint="Use --profile archive to have it encoded and measured.",
             )
-        fitting = self._fitting(profile.recipes(rung))
+        fitting = self._fitting(preferred(profile, rung, self.description))
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
         target = self._target(recipe.codec)
-        by = f"crf {recipe.crf}" if of_encoder(recipe.encoder) == CPU else f"quality {recipe.crf} by {recipe.encoder}"
+        by = _quality(recipe)
         reason = f"encoded to {_short(recipe.transfer_syntax_uid)} at {by}: {why_not}; {target.reason}"
         if fallback:
             reason += f" (back on the CPU: {fallback})"
@@ -146,20 +147,15 @@ class _Wanted:
 
     def _fitting(self, recipes: Sequence[Recipe]) -> list[Recipe]:
         """Recipes whose target is accepted and whose level holds the picture, in their order. Raises: NoLegalPath."""
-        accepted = [recipe for recipe in recipes if self._accepts(recipe.transfer_syntax_uid)]
+        accepted = [recipe for recipe in recipes if not self._refused(recipe.transfer_syntax_uid)]
         if not accepted:
             targets = dict.fromkeys(_short(recipe.transfer_syntax_uid) for recipe in recipes)
             raise NoLegalPath(f"the destination does not take {' or '.join(targets)}")
-        fitting = [recipe for recipe in accepted if not _broken_limits(self.description, recipe)]
-        if fitting:
-            return fitting
-        video = self.description.video
-        largest = [r for r in accepted if video.scan is Scan.PROGRESSIVE or r.encoder == "libx264"] or accepted
-        raise NoLegalPath(
-            f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: "
-            f"{_broken_limits(self.description, largest[-1])[0]}",
-            hint="No transfer syntax that this profile encodes to holds it.",
-        )
+        fitting, refused = sorted_out(self.description.video, accepted)
+        if not fitting and refused is not None:
+            recipe, finding = refused
+            raise NoLegalPath(refusal(self.description.video, recipe, finding), hint=finding.remedy or HINT)
+        return fitting
 
     def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
         source = self.description
@@ -201,7 +197,7 @@ class _Wanted:
     def _candidates(self) -> tuple[str, ...]:
         """Syntaxes for the stream as it is; fragmentable twins where one fragment cannot hold it."""
         source = self.description
-        uids = REWRAP_SYNTAXES.get(source.video.codec, ())
+        uids = (self._asked,) if self._asked else carried_under(source.video)
         if source.dicom is not None:
             uids = (transfer_syntaxes.by_uid(source.dicom.transfer_syntax_uid).base_uid, *uids)
         return tuple(dict.fromkeys(transfer_syntaxes.for_length(uid, source.size_bytes).uid for uid in uids))
@@ -216,8 +212,12 @@ class _Wanted:
             requested=self._requested,
         )
 
-    def _accepts(self, uid: str) -> bool:
-        return self._accepted is None or uid in self._accepted
+    def _refused(self, uid: str) -> str:
+        """Why nothing goes out under this syntax; empty: it may."""
+        if self._asked and transfer_syntaxes.by_uid(uid).base_uid != self._asked:
+            return f"{_short(self._asked)} was asked for, not {_short(uid)}"
+        taken = self._accepted is None or uid in self._accepted
+        return "" if taken else f"the destination does not take {_short(uid)}"
 
     def _plan(self, path: Path, sop_class_uid: str, uid: str, reason: str) -> Plan:
         size = self.description.size_bytes
@@ -244,13 +244,11 @@ def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
 
 
-def _broken_limits(source: Description, recipe: Recipe) -> tuple[str, ...]:
-    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), or fields, which libx264 alone codes."""
-    video, interlaced = source.video, source.video.scan is not Scan.PROGRESSIVE
-    if interlaced and recipe.encoder != "libx264":
-        return (f"{recipe.encoder} encodes no interlaced video",)
-    width, height = encoded_size(video)
-    return level_violations(recipe.codec, width, height, video.frame_rate, recipe.level, interlaced=interlaced)
+def _quality(recipe: Recipe) -> str:
+    """The constant-quality number in the encoder's own word."""
+    if of_encoder(recipe.encoder) != CPU:
+        return f"quality {recipe.crf} by {recipe.encoder}"
+    return f"quantiser scale {recipe.crf}" if recipe.codec == "mpeg2video" else f"crf {recipe.crf}"
 
 
 def _speed(recipe: Recipe) -> float:

@@ -35,6 +35,10 @@ To = Annotated[
     typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
+Syntax = Annotated[
+    str | None,
+    typer.Option("--syntax", metavar=".10x", help="the one transfer syntax to make, e.g. .101 (docs/targets.md)"),
+]
 Sound = Annotated[
     Audio, typer.Option("--audio", help="strip: drop sound (it may hold voices); keep: keep it, made legal")
 ]
@@ -100,6 +104,7 @@ def migrate(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
@@ -126,6 +131,7 @@ def migrate(
         workers=workers,
         state=state,
         hardware=hardware,
+        syntax=syntax,
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -138,6 +144,7 @@ def plan(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
@@ -152,7 +159,15 @@ def plan(
     from orchestrator.cli.migration import Migration
 
     asked = Migration.asked(
-        sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None, hardware=hardware
+        sources,
+        to,
+        profile=profile,
+        audio=audio,
+        mapping=mapping,
+        workers=workers,
+        state=None,
+        hardware=hardware,
+        syntax=syntax,
     )
     return run_plan(asked, write_map=write_map, as_json=json)
 
