@@ -102,11 +102,11 @@ def encode(
         raise InternalFault("an encode was planned without a recipe")
     video, frames = description.video, media.frame_count
     sound = plan.audio is Audio.KEEP and bool(description.audio)
-    check_target(video, recipe)
     aspect = coded_aspect(video, recipe.transfer_syntax_uid)
     shape = conversion(picture_of(media, description), keep_start=sound, bits=recipe.bits, pixel_aspect=aspect)
     check_measurable(shape.width, shape.height)
     check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
+    check_target(video, recipe)
     aside, log = scratch / "encoded", scratch / "scores.csv"
     argv = command.encode_command(
         ffmpeg_program(),
