@@ -72,6 +72,8 @@ class Coding(Value):
 
     coded_width: int | None = Field(default=None, description="luma samples that are decoded, before cropping")
     coded_height: int | None = Field(default=None, description="luma samples that are decoded, before cropping")
+    chroma: str | None = Field(default=None, description="as coded: decoders show 4:0:0 as 4:2:0 now and then")
+    matrix_code: int | None = Field(default=None, description="matrix_coefficients, ITU-T H.273 Table 4; 0 is GBR")
     tier: Literal["main", "high"] | None = Field(default=None, description="HEVC: general_tier_flag")
     compatible_profiles: tuple[int, ...] = Field(default=(), description="HEVC: general_profile_compatibility_flag[j]")
     vps_agrees: bool | None = Field(default=None, description="HEVC: the VPS names the SPS's profile, tier and level")

@@ -65,6 +65,8 @@ class H264Survey(NalSurvey):
         return Coding(
             coded_width=max((sps.coded_width for sps in used), default=None),
             coded_height=max((sps.coded_height for sps in used), default=None),
+            chroma=next((sps.chroma for sps in used), None),
+            matrix_code=next((sps.vui.colour.matrix for sps in used if sps.vui.colour), None),
             reference_frames=max((sps.reference_frames for sps in used), default=None),
             decoded_frames=_most(sps.vui.buffered_frames for sps in used),
             nal_hrd=largest_hrd(sps.vui.nal_hrd for sps in used),

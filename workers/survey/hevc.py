@@ -57,6 +57,8 @@ class HevcSurvey(NalSurvey):
         return Coding(
             coded_width=max((sps.coded_width for sps in used), default=None),
             coded_height=max((sps.coded_height for sps in used), default=None),
+            chroma=next((sps.chroma for sps in used), None),
+            matrix_code=next((sps.colour.matrix for sps in used if sps.colour), None),
             tier=None if not tiers else "high" if any(tier.high_tier for tier in tiers) else "main",
             compatible_profiles=_compatible(tiers),
             vps_agrees=all(map(self._vps.agrees, tiers)) if self._vps and tiers else None,

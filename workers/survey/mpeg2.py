@@ -43,6 +43,7 @@ class Mpeg2Survey:
         return Coding(
             coded_width=max(found.width for found in self._used),
             coded_height=max(found.height for found in self._used),
+            chroma=first.chroma,
             nal_hrd=Hrd(
                 bit_rate=max(found.bit_rate for found in self._used),
                 buffer_bits=max(found.buffer_bits for found in self._used),
