@@ -184,7 +184,7 @@ def sei_messages(nal: bytes, header: int = 1) -> Iterator[tuple[int, bytes]]:
     """(payload type, payload) of each message of an SEI NAL unit (7.3.2.3.1); ``header``: bytes before it (HEVC 2)."""
     data = unescaped(nal[header:])
     position = 0
-    while position + 2 <= len(data) and data[position:] != b"\x80":
+    while position + 2 <= len(data):  # one byte is left: the stop bit
         numbers = [0, 0]
         for index in (0, 1):
             while position < len(data) and data[position] == 0xFF:
