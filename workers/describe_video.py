@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from common.media import AudioStream, Scan
+from common.media import AudioStream, ContentLight, MasteringDisplay, Scan
 from workers.ffmpeg.colour import Model, samples
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
+_MASTERING = struct.Struct("=22i")
+"""AVMasteringDisplayMetadata: ten rationals (red, green, blue, white: x and y; luminance: least, greatest), two flags."""
+
 _CHROMA = {(2, 2): "4:2:0", (2, 1): "4:2:2", (1, 1): "4:4:4", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
 _TOP_FIRST_ORDERS = frozenset({2, 5})  # AV_FIELD_TT, AV_FIELD_BT: the top field is shown first
 _BOTTOM_FIRST_ORDERS = frozenset({3, 4})  # AV_FIELD_BB, AV_FIELD_TB
@@ -78,16 +82,49 @@ def rotation(frame: VideoFrame) -> tuple[int, tuple[str, ...]]:
     return angle if angle % 90 == 0 else 0, tuple(notes)
 
 
+def mastering_display(frame: VideoFrame) -> MasteringDisplay | None:
+    """What the decoder or the container says of the mastering display, in the units of the SEI message."""
+    data = _side_data(frame, "MASTERING_DISPLAY_METADATA")
+    if data is None or len(data) < _MASTERING.size:
+        return None
+    numbers = _MASTERING.unpack_from(data)
+    parts = [0 if not bottom else top / bottom for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
+    if not all(numbers[20:22]):
+        return None
+    points = [(round(50_000 * parts[at]), round(50_000 * parts[at + 1])) for at in range(0, 8, 2)]
+    low, high = (round(10_000 * part) for part in parts[8:])
+    return MasteringDisplay(
+        red=points[0], green=points[1], blue=points[2], white_point=points[3], max_luminance=high, min_luminance=low
+    )
+
+
+def content_light(frame: VideoFrame) -> ContentLight | None:
+    """MaxCLL and MaxFALL as the decoder or the container says."""
+    data = _side_data(frame, "CONTENT_LIGHT_LEVEL")
+    if data is None or len(data) < 8:
+        return None
+    brightest, mean = struct.unpack_from("=2I", data)
+    return ContentLight(max_cll=brightest, max_fall=mean)
+
+
+def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
+    found = cast("SideDataContainer", frame.side_data).get(kind)  # PyAV's stubs give its items' type
+    return None if found is None else bytes(found)
+
+
 def _mirrored(frame: VideoFrame) -> bool:
-    matrix = cast("SideDataContainer", frame.side_data).get("DISPLAYMATRIX")  # PyAV's stubs give its items' type
+    matrix = _side_data(frame, _DISPLAY_MATRIX)
     if matrix is None:
         return False
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
     return bool(a * d < b * c)
 
 
-def audio(track: AudioTrack) -> AudioStream:
-    """One audio stream; codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell."""
+def audio(track: AudioTrack, constant: Mapping[int, bool]) -> AudioStream:
+    """One audio stream; ``constant``: by stream index, whether every frame was found to have one bit rate.
+
+    Codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell.
+    """
     context = cast("AudioCodecContext | None", track.codec_context)  # None: no decoder, whatever its type says
     if context is None:
         return AudioStream(codec="unknown", sample_rate=0, channels=0)
@@ -96,4 +133,7 @@ def audio(track: AudioTrack) -> AudioStream:
         sample_rate=context.sample_rate or 0,
         channels=context.layout.nb_channels if context.layout else 0,
         bit_rate=context.bit_rate or None,
+        profile=context.profile or None,
+        layout=context.layout.name if context.layout else None,
+        constant_bit_rate=constant.get(track.index),
     )
