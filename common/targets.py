@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Literal
 
 from common.conformance import check_stream
 from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
@@ -102,6 +103,19 @@ def aimed(profile: Profile, uid: str) -> Profile:
     return profile.model_copy(update={"target": uid, "ladder": own, "alternatives": devices})
 
 
+def tagged(profile: Profile, frame_packing: Literal[3, 4] | None) -> Profile:
+    """The profile for sources that pack two views into a frame without saying so: .105 alone can carry them."""
+    if frame_packing is None:
+        return profile
+
+    def tag(recipe: Recipe) -> Recipe:
+        is_packed = recipe.transfer_syntax_uid == PACKED
+        return recipe.model_copy(update={"frame_packing": frame_packing}) if is_packed else recipe
+
+    others = tuple(other.model_copy(update={"recipe": tag(other.recipe)}) for other in profile.alternatives)
+    return profile.model_copy(update={"ladder": tuple(map(tag, profile.ladder)), "alternatives": others})
+
+
 def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
     """The shape of the pixels that a result keeps, None where they are made square.
 
@@ -113,6 +127,12 @@ def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
     shape = video.pixel_aspect * width / height
     nearest = min(DISPLAY_ASPECTS, key=lambda known: abs(known - shape))
     return nearest * height / width if abs(nearest - shape) <= nearest * ASPECT_SLACK else None
+
+
+def packing(video: VideoStream, recipe: Recipe) -> int | None:
+    """frame_packing_arrangement_type that a result says of its frames: the source's own, else what the recipe tags it with."""
+    own = video.coding.frame_packing if video.coding is not None and video.frame_packed else None
+    return recipe.frame_packing if own is None else own
 
 
 def obstacles(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
@@ -145,7 +165,7 @@ def carried_under(video: VideoStream) -> tuple[str, ...]:
 def preferred(profile: Profile, rung: int, source: Description) -> tuple[Recipe, ...]:
     """The recipes of a rung, those first that keep what others lose: two views that know of each other, more than 8 bits."""
     recipes = profile.recipes(rung)
-    if source.video.frame_packed:
+    if source.video.frame_packed or any(recipe.frame_packing for recipe in recipes):
         return _first(recipes, PACKED)
     deep = source.video.bit_depth > by_uid(recipes[0].transfer_syntax_uid).bits.stored
     return _first(recipes, MAIN_10) if profile.keep_bits and deep and source.kind is not Kind.DICOM_FRAMES else recipes
@@ -203,7 +223,7 @@ def _of_encoder(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
     if video.scan is not Scan.PROGRESSIVE and recipe.encoder not in FIELD_ENCODERS:
         clause = "H.265 D.3.3" if codec == "hevc" else "docs/hardware.md"
         return (_finding("scan", clause, "interlaced video", f"progressive video for {recipe.encoder}"),)
-    if video.transfer in HDR_TRANSFERS and recipe.bits < 10:
+    if video.transfer in HDR_TRANSFERS and recipe.bits < min(video.bit_depth, 10):
         found = f"HDR video ({HDR_TRANSFERS[video.transfer]})"
         remedy = "Encode to .108, which carries it, or ask for a tone-mapped result."
         return (_finding("depth", "ITU-R BT.2100", found, "10 bits a sample", remedy),)

@@ -20,7 +20,7 @@ from common.orders import Plan
 from common.process import Finished, Limits, call, run
 from common.recipes import Audio, Recipe
 from common.settings import Settings
-from common.targets import check_target, coded_aspect
+from common.targets import check_target, coded_aspect, packing
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
@@ -102,8 +102,13 @@ def encode(
         raise InternalFault("an encode was planned without a recipe")
     video, frames = description.video, media.frame_count
     sound = plan.audio is Audio.KEEP and bool(description.audio)
-    aspect = coded_aspect(video, recipe.transfer_syntax_uid)
-    shape = conversion(picture_of(media, description), keep_start=sound, bits=recipe.bits, pixel_aspect=aspect)
+    shape = conversion(
+        picture_of(media, description),
+        keep_start=sound,
+        bits=recipe.bits,
+        pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
+        packing=packing(video, recipe),
+    )
     check_measurable(shape.width, shape.height)
     check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import pydicom
 from pydicom.encaps import generate_fragments
@@ -16,7 +17,7 @@ from common.orders import Finding, Plan, TranscodeDone, TranscodeOrder
 from common.recipes import Audio
 from common.settings import Settings
 from common.store.folder import FolderStore
-from common.targets import chosen_profile
+from common.targets import chosen_profile, tagged
 from orchestrator.planner import plan
 from orchestrator.work import instance_uid
 from workers.attempt import Attempt
@@ -52,11 +53,16 @@ class Made:
 
 
 def planned(
-    source: Description, syntax: str | None = None, profile: str = "archive", accepts: Sequence[str] | None = None
+    source: Description,
+    syntax: str | None = None,
+    profile: str = "archive",
+    accepts: Sequence[str] | None = None,
+    frame_packing: Literal[3, 4] | None = None,
+    audio: Audio = Audio.STRIP,
 ) -> Plan:
-    """What a job with ``--syntax`` and ``--profile`` would do."""
-    wanted = chosen_profile(profile, syntax=syntax)
-    return plan(source, wanted, audio=Audio.STRIP, modality="ES", destination_syntaxes=accepts)
+    """What a job with ``--syntax`` and ``--profile`` would do. ``frame_packing``: tag the source so."""
+    wanted = tagged(chosen_profile(profile, syntax=syntax), frame_packing)
+    return plan(source, wanted, audio=audio, modality="ES", destination_syntaxes=accepts)
 
 
 def make(
@@ -66,19 +72,23 @@ def make(
     *,
     profile: str = "archive",
     preset: str | None = None,
-    frame_packing: int | None = None,
+    frame_packing: Literal[3, 4] | None = None,
+    sound: bool = False,
+    keep_stream: Path | None = None,
 ) -> Made:
-    """``source`` as a DICOM object below ``folder``. ``preset``: a quicker one than the recipe's.
+    """``source`` as a DICOM object below ``folder``. ``preset``: a quicker one than the recipe's. ``keep_stream``: where
+    what FFmpeg wrote is kept, whether or not it passes the gate.
 
     Raises:
         NoLegalPath: the target does not hold the source.
         AssertionError: the gate was missed, or the conformance check found errors: nothing came out.
     """
     description = describe_sandboxed(source, source.suffix, Settings())
-    chosen = planned(description, syntax, profile)
-    if chosen.recipe is not None:
-        changes = {"preset": preset if preset and chosen.recipe.preset else chosen.recipe.preset}
-        recipe = chosen.recipe.model_copy(update=changes | {"frame_packing": frame_packing})
+    chosen = planned(
+        description, syntax, profile, frame_packing=frame_packing, audio=Audio.KEEP if sound else Audio.STRIP
+    )
+    if chosen.recipe is not None and chosen.recipe.preset and preset:
+        recipe = chosen.recipe.model_copy(update={"preset": preset})
         chosen = chosen.model_copy(update={"recipe": recipe})
     store = FolderStore(folder / "store")
     store.put("headers/h.json", json.dumps(HEADER).encode())
@@ -96,8 +106,10 @@ def make(
         original_instance_uid=description.dicom.sop_instance_uid if description.dicom else "",
     )
     scratch = folder / "scratch"
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     done = transcode(order, store, scratch, Settings(), Attempt())
+    if keep_stream is not None:
+        (scratch / "output").replace(keep_stream)
     assert done.verdict.passed, done.verdict.misses
     errors = [finding for finding in done.findings if finding.severity == "error"]
     assert not errors, errors

@@ -77,13 +77,21 @@ class Conversion:
     height: int
     tags: Tags
     time_base: Fraction
+    packing: int | None = None  # frame_packing_arrangement_type of two views in a frame
 
 
 def conversion(
-    picture: Picture, *, keep_start: bool = False, bits: int = 8, pixel_aspect: Fraction | None = None
+    picture: Picture,
+    *,
+    keep_start: bool = False,
+    bits: int = 8,
+    pixel_aspect: Fraction | None = None,
+    packing: int | None = None,
 ) -> Conversion:
     """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it. ``bits``: of a
     sample of the result, 8 or 10. ``pixel_aspect``: the shape that pixels keep; None: they are made square.
+    ``packing``: how two views lie in a frame, which the encoder is told in words: FFmpeg's own message about it is dropped, since
+    the loopback decoder cannot take it twice.
 
     Raises:
         UnsupportedSource: colour that cannot be carried, or interlaced video that players are asked to turn.
@@ -112,7 +120,8 @@ def conversion(
         *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
         *_tags(picture.scan, rule.tags, pixel_aspect or Fraction(1)),
     )
-    return Conversion(filters, *padded, rule.tags, time_base)
+    told = (Filter("sidedata", (("mode", "delete"), ("type", "STEREO3D"))),) if packing is not None else ()
+    return Conversion((*told, *filters), *padded, rule.tags, time_base, packing)
 
 
 def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Filter, ...]:

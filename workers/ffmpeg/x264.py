@@ -32,7 +32,8 @@ def options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction, scan: 
         "open-gop": "0",
         "cpu-independent": "1",  # no algorithm is chosen by the CPU at hand, so two nodes write the same bytes
         "fps": f"{frame_rate.numerator}/{frame_rate.denominator}",
-        **_of_target(recipe),
+        **(_BLU_RAY if recipe.transfer_syntax_uid == BLU_RAY else {}),
+        **({} if conversion.packing is None else {"frame-packing": str(conversion.packing)}),
     }
     chosen = stream_options(recipe, conversion, frame_rate) | {
         "preset": recipe.preset,
@@ -45,11 +46,3 @@ def options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction, scan: 
     if scan is not Scan.PROGRESSIVE:
         chosen |= {"flags:v": "+ildct+ilme", "field_order": _FIELD_ORDER[scan]}
     return chosen
-
-
-def _of_target(recipe: Recipe) -> dict[str, str]:
-    """x264's own options that one target alone needs."""
-    blu_ray = _BLU_RAY if recipe.transfer_syntax_uid == BLU_RAY else {}
-    # a source that names its own packing gets the same SEI without being asked: FFmpeg hands it on
-    packing = {"frame-packing": str(recipe.frame_packing)} if recipe.frame_packing is not None else {}
-    return blu_ray | packing

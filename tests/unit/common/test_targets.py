@@ -212,7 +212,9 @@ def test_main_level_keeps_pixels_that_make_a_picture_of_4_3_or_16_9(
 
 
 SIDES = st.integers(32, 4200)
-RATES = st.sampled_from([PAL, NTSC, Fraction(24000, 1001), Fraction(60000, 1001), *map(Fraction, (15, 24, 30, 50, 60, 90))])
+RATES = st.sampled_from(
+    [PAL, NTSC, Fraction(24000, 1001), Fraction(60000, 1001), *map(Fraction, (15, 24, 30, 50, 60, 90))]
+)
 
 
 @given(st.sampled_from(sorted(TARGETS)), SIDES, SIDES, RATES, st.sampled_from(Scan))

@@ -12,7 +12,7 @@ import pytest
 from common.errors import UnsupportedSource
 from common.media import AudioStream, Description, Kind, Scan, VideoStream
 from common.recipes import ARCHIVE, Audio, Recipe
-from common.targets import aimed, coded_aspect
+from common.targets import aimed, coded_aspect, packing
 from workers.encode import public
 from workers.ffmpeg import audio
 from workers.ffmpeg.command import encode_command, measure_command, reaudio_command, remux_command
@@ -52,7 +52,8 @@ def encode(
 ) -> list[str]:
     aspect = coded_aspect(description.video, recipe.transfer_syntax_uid)
     picture, keep = Picture.of(description.video), policy is Audio.KEEP
-    shape = conversion(picture, keep_start=keep, bits=recipe.bits, pixel_aspect=aspect)
+    packed = packing(description.video, recipe)
+    shape = conversion(picture, keep_start=keep, bits=recipe.bits, pixel_aspect=aspect, packing=packed)
     source = source or Source(frame_rate=description.video.frame_rate)
     return encode_command(
         "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, log="scores.csv", threads=2,
