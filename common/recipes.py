@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -115,7 +116,12 @@ class Profile(Value):
 
     def recipes(self, rung: int) -> tuple[Recipe, ...]:
         """Every recipe of one rung, the preferred target first."""
-        return (self.ladder[rung], *(recipe for other in self.alternatives for recipe in other.rungs(rung)))
+        return self._rungs[rung]
+
+    @cached_property
+    def _rungs(self) -> tuple[tuple[Recipe, ...], ...]:
+        others = [[recipe for other in self.alternatives for recipe in other.rungs(n)] for n in range(len(self.ladder))]
+        return tuple((own, *more) for own, more in zip(self.ladder, others, strict=True))
 
     @property
     def digest(self) -> str:

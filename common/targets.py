@@ -88,7 +88,7 @@ def aimed(profile: Profile, uid: str) -> Profile:
     A profile that never encodes, and a target that nothing is encoded to, still keep and rewrap what is legal there.
     """
     if not profile.ladder or uid in NEVER_ENCODED:
-        return profile.model_copy(update={"target": uid, "ladder": (), "alternatives": ()})
+        return _changed(profile, target=uid, ladder=(), alternatives=())
     crfs = tuple(recipe.crf for recipe in profile.ladder)
     preset = profile.ladder[0].preset
     if TARGETS[uid]["codec"] == "mpeg2video":  # FFmpeg's encoder has no presets
@@ -100,7 +100,12 @@ def aimed(profile: Profile, uid: str) -> Profile:
         if other.recipe.transfer_syntax_uid == uid and other.recipe.encoder != by_cpu.recipe.encoder
     )
     own = tuple(recipe for number in range(len(crfs)) for recipe in by_cpu.rungs(number))
-    return profile.model_copy(update={"target": uid, "ladder": own, "alternatives": devices})
+    return _changed(profile, target=uid, ladder=own, alternatives=devices)
+
+
+def _changed(profile: Profile, **fields: object) -> Profile:
+    """Made anew, for a copy would carry what the profile has worked out of its old fields."""
+    return Profile.model_validate(dict(profile) | fields)
 
 
 def tagged(profile: Profile, frame_packing: Literal[3, 4] | None) -> Profile:
@@ -113,7 +118,7 @@ def tagged(profile: Profile, frame_packing: Literal[3, 4] | None) -> Profile:
         return recipe.model_copy(update={"frame_packing": frame_packing}) if is_packed else recipe
 
     others = tuple(other.model_copy(update={"recipe": tag(other.recipe)}) for other in profile.alternatives)
-    return profile.model_copy(update={"ladder": tuple(map(tag, profile.ladder)), "alternatives": others})
+    return _changed(profile, ladder=tuple(map(tag, profile.ladder)), alternatives=others)
 
 
 def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
