@@ -275,7 +275,7 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
-    constant = {index: len(found) == 1 and None not in found for index, found in rates.items() if found}
+    constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
     return _Body(frames, found, stream_bytes, dropped, load, constant)
 
 

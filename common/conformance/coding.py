@@ -108,7 +108,7 @@ def entry_points(case: StreamCase) -> Iterator[Breach]:
     """A key frame comes every ten seconds at least, so that a viewer can seek."""
     longest, video = _coding(case).longest_gop, case.video
     if longest and longest > LONGEST_WAIT * video.frame_rate > 0:
-        yield Breach(f"{longest} frames without a key frame", f"at most {LONGEST_WAIT * video.frame_rate:.0f}")
+        yield Breach(f"{longest} frames without a key frame", f"at most {round(LONGEST_WAIT * video.frame_rate)}")
 
 
 def _coding(case: StreamCase) -> Coding:
