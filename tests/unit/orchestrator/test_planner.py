@@ -11,6 +11,7 @@ from common.errors import NoLegalPath
 from common.media import AudioStream, Description, DicomFacts, Kind, Scan, VideoStream
 from common.orders import Path
 from common.recipes import ARCHIVE, LOSSLESS, Audio
+from orchestrator.acceptance import Acceptance
 from orchestrator.planner import plan
 
 ROOT = "1.2.840.10008.1.2.4"
@@ -119,9 +120,38 @@ def test_what_the_stream_itself_breaks_is_encoded_and_the_reason_names_it(change
     assert (chosen.gate, chosen.rung, chosen.rungs) == (ARCHIVE.gate, 0, 4)
 
 
-def test_mpeg_2_in_a_program_stream_is_encoded() -> None:
-    stream = video(codec="mpeg2video", profile="Main", level_idc=8, width=720, height=576, scan=Scan.TOP_FIELD_FIRST)
-    assert plan(clip(stream, container="mpegps", audio=(MP2,)), ARCHIVE, modality="ES").path is Path.ENCODE
+PAL = {"codec": "mpeg2video", "profile": "Main", "level_idc": 8, "width": 720, "height": 576}
+
+
+def test_a_legal_mpeg_2_tape_is_rewrapped_into_a_transport_stream() -> None:
+    stream = video(**PAL, pixel_aspect=Fraction(16, 15), scan=Scan.TOP_FIELD_FIRST)
+    chosen = plan(clip(stream, container="mpegps", audio=(MP2,)), ARCHIVE, modality="ES")
+    assert (chosen.path, chosen.transfer_syntax_uid, chosen.new_container) == (Path.REWRAP, f"{ROOT}.100", True)
+
+
+def test_mpeg_2_is_encoded_for_a_destination_that_does_not_take_it() -> None:
+    chosen = plan(
+        clip(video(**PAL), container="mpegps"), ARCHIVE, [Acceptance(syntaxes={f"{ROOT}.102"})], modality="ES"
+    )
+    assert (chosen.path, chosen.transfer_syntax_uid) == (Path.ENCODE, f"{ROOT}.102")
+    assert chosen.forced_by[-1].rule == "destination.syntax"
+
+
+def test_mpeg_2_with_holes_in_its_time_stamps_is_encoded_because_its_rate_is_none_of_the_table() -> None:
+    stream = video(
+        codec="mpeg2video", profile="Main", level_idc=8, width=720, height=480, frame_rate=Fraction(1400, 50)
+    )
+    chosen = plan(clip(stream, container="mpegps"), ARCHIVE, modality="ES")
+    assert (chosen.path, chosen.forced_by[-1].rule) == (Path.ENCODE, "stream.geometry")
+
+
+def test_mp2_sound_beside_mpeg_2_is_made_anew_when_it_is_kept() -> None:
+    chosen = plan(clip(video(**PAL), container="mpegps", audio=(MP2,)), ARCHIVE, audio=Audio.KEEP, modality="ES")
+    assert (chosen.path, chosen.transfer_syntax_uid) == (Path.REAUDIO, f"{ROOT}.100")
+    assert [(each.path, each.rule) for each in chosen.forced_by] == [
+        (Path.KEEP, "source.plain"),
+        (Path.REWRAP, "audio.format"),
+    ]
 
 
 def test_a_legal_stream_in_a_container_that_dicom_does_not_know_is_rewrapped() -> None:
