@@ -120,7 +120,7 @@ def remux_command(program: str, source: Source, description: Description, policy
 
 def reaudio_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
     """The same video bitstream; the sound made anew, legal."""
-    return _copy(program, source, description, audio.MADE_LEGAL, output)
+    return _copy(program, source, description, audio.made_legal(description.video.codec), output)
 
 
 def sound_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
@@ -134,9 +134,11 @@ _NOWHERE = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
 def _copy(program: str, source: Source, description: Description, sound: dict[str, str], output: Path) -> list[str]:
-    inlet = input_of(source)
-    streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
     codec = description.video.codec
+    # an elementary MPEG-2 stream comes with decoding times alone, and a transport stream wants both
+    timed = {"fflags": "+genpts"} if description.container == "elementary" and codec not in _TAGS else {}
+    inlet = input_of(source, **timed)
+    streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
     # the MPEG-2 syntaxes leave the container open (PS3.5 8.2.5): a transport stream needs no index and no seeking
     container = _mp4() | {"tag:v": _TAGS[codec]} if codec in _TAGS else _plain("mpegts")
     leg = ffmpeg.output(*streams, str(output), **container, **{"c:v": "copy"}, **(sound if len(streams) > 1 else {}))

@@ -6,9 +6,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from support.descriptions import clip, video
 
 from common.errors import NoLegalPath
-from common.media import AudioStream, Description, DicomFacts, Kind, Scan, VideoStream
+from common.media import AudioStream, DicomFacts, Kind, Scan
 from common.orders import Path
 from common.recipes import ARCHIVE, LOSSLESS, Audio
 from orchestrator.acceptance import Acceptance
@@ -20,36 +21,6 @@ ULTRASOUND_MULTIFRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 AAC = AudioStream(codec="aac", sample_rate=48_000, channels=2, bit_rate=128_000)
 MP2 = AudioStream(codec="mp2", sample_rate=44_100, channels=1, bit_rate=128_000)
 MONO_AAC = AudioStream(codec="aac", sample_rate=44_100, channels=1, bit_rate=64_000)
-
-
-def video(**changes: Any) -> VideoStream:
-    facts: dict[str, Any] = {
-        "codec": "h264",
-        "profile": "High",
-        "level_idc": 40,
-        "width": 1280,
-        "height": 720,
-        "pixel_format": "yuv420p",
-        "full_range": False,
-        "matrix": "bt709",
-        "frame_rate": Fraction(25),
-        "frame_count": 100,
-        "duration_ms": 4000.0,
-        "bit_rate": 4_000_000,
-    }
-    return VideoStream(**facts | changes)
-
-
-def clip(stream: VideoStream | None = None, **changes: Any) -> Description:
-    facts: dict[str, Any] = {
-        "kind": Kind.VIDEO,
-        "digest": "0" * 64,
-        "size_bytes": 2_000_000,
-        "container": "mp4",
-        "moov_first": True,
-        "video": stream or video(),
-    }
-    return Description(**facts | changes)
 
 
 def dicom(syntax: str, sop_class: str = VIDEO_ENDOSCOPIC, **changes: Any) -> DicomFacts:
