@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
-from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.errors import NoLegalPath
 from common.levels import level_violations

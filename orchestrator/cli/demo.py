@@ -25,7 +25,7 @@ CAMERA = {
     "c:v": "libx264", "profile:v": "high", "level:v": "4.1", "crf": 22, "maxrate": "12M", "bufsize": "12M", "g": 25,
     "color_range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
 }  # fmt: skip
-CAPTURE = {"c:v": "dvvideo", "c:a": "pcm_s16le"}
+CAPTURE: dict[str, object] = {"c:v": "dvvideo", "c:a": "pcm_s16le"}
 
 
 def make_sources(folder: Path) -> Path:
