@@ -16,6 +16,7 @@ from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import AudioStream, Scan, VideoStream
 from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
+from workers.describe_quick import QUICK_PACKETS, whole_stream
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
 
 if TYPE_CHECKING:
@@ -92,18 +93,18 @@ class _Body:
     dropped: int  # packets that an edit list hides
 
 
-def read_media(opener: Opener) -> Media:
-    """Describe the media stream that ``opener`` opens (twice).
+def read_media(opener: Opener, *, quick: bool = False) -> Media:
+    """Describe the media stream that ``opener`` opens (twice). ``quick``: by its head and its container's word for the rest.
 
     Raises:
         NotVideo: no video stream in it.
         UnreadableSource: FFmpeg cannot open it, cannot show a frame of it, or cannot read it to its end.
         UnsupportedSource: a codec that is not on our list.
     """
-    head = _read_head(opener)
+    head = _read_head(opener, quick=quick)
     with open_container(opener()) as container:
         stream = video_stream(container)
-        body = _read_body(container, stream, head)
+        body = _read_body(container, stream, head, QUICK_PACKETS if quick else None)
         angle, turned = describe_video.rotation(head.frame)
         tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
         return Media(
@@ -173,7 +174,7 @@ def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVi
         raise UnreadableSource("FFmpeg cannot read the container to its end") from error
 
 
-def _read_head(opener: Opener) -> _Head:
+def _read_head(opener: Opener, *, quick: bool) -> _Head:
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
@@ -187,7 +188,7 @@ def _read_head(opener: Opener) -> _Head:
             shown.decode(packet)
             counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
-            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
+            if shown.first and (quick or number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
@@ -218,12 +219,13 @@ class _Shown:
                 self.interlaced = self.interlaced or bool(frame.interlaced_frame)
 
 
-def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body:
-    """Count all packets. Presentation times are taken of frames, so not of second fields."""
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: int | None = None) -> _Body:
+    """Count all packets, or the first ``most``. Presentation times are taken of frames, so not of second fields."""
     counter = FrameCounter(_codec(stream), head.coded)
     times = array("q")
-    frames = stream_bytes = dropped = last = 0
-    for packet in _packets(container, stream):
+    frames = stream_bytes = dropped = last = packets = 0
+    for packet in islice(_packets(container, stream), most):
+        packets += 1
         stream_bytes += packet.size
         begun = counter.frames_of(packet)
         if packet.is_discard:
@@ -244,6 +246,8 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
+    if packets == most:
+        frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
     return _Body(frames, found, stream_bytes, dropped)
 
 
