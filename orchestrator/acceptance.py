@@ -116,7 +116,7 @@ def parse_acceptance(text: str) -> Acceptance:
     Raises:
         PolicyError: the text is not understood.
     """
-    to, *words = text.split()
+    to, *words = text.split() or [""]
     pairs = [word.partition("=") for word in words]
     given = {name: value for name, _, value in pairs}
     if not words or len(given) != len(words) or not given.keys() <= _READERS.keys():
