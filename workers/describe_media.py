@@ -18,6 +18,7 @@ from common.media import AudioStream, Coding, Scan, VideoStream
 from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
 from workers.describe_load import Load
+from workers.describe_quick import QUICK_PACKETS, whole_stream
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
 from workers.survey import Survey, survey_of
 
@@ -102,18 +103,18 @@ class _Body:
     constant: dict[int, bool]  # MP3 streams by index: every frame has one bit rate
 
 
-def read_media(opener: Opener) -> Media:
-    """Describe the media stream that ``opener`` opens (twice).
+def read_media(opener: Opener, *, quick: bool = False) -> Media:
+    """Describe the media stream that ``opener`` opens (twice). ``quick``: by its head and its container's word for the rest.
 
     Raises:
         NotVideo: no video stream in it.
         UnreadableSource: FFmpeg cannot open it, cannot show a frame of it, or cannot read it to its end.
         UnsupportedSource: a codec that is not on our list.
     """
-    head = _read_head(opener)
+    head = _read_head(opener, quick=quick)
     with open_container(opener()) as container:
         stream = video_stream(container)
-        body = _read_body(container, stream, head)
+        body = _read_body(container, stream, head, QUICK_PACKETS if quick else None)
         angle, turned = describe_video.rotation(head.frame)
         tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
         pictures = _video_streams(container)
@@ -193,7 +194,7 @@ def _packets(container: InputContainer, *streams: AvVideo | AvAudio) -> Iterator
         raise UnreadableSource("FFmpeg cannot read the container to its end") from error
 
 
-def _read_head(opener: Opener) -> _Head:
+def _read_head(opener: Opener, *, quick: bool) -> _Head:
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
@@ -210,7 +211,7 @@ def _read_head(opener: Opener) -> _Head:
                 survey.picture(bytes(packet))
             counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
-            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
+            if shown.first and (quick or number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
@@ -241,17 +242,18 @@ class _Shown:
                 self.interlaced = self.interlaced or bool(frame.interlaced_frame)
 
 
-def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body:
-    """Count all packets. Presentation times are taken of frames, so not of second fields."""
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: int | None = None) -> _Body:
+    """Count all packets, or the first ``most``. Presentation times are taken of frames, so not of second fields."""
     counter, load = FrameCounter(_codec(stream), head.coded), Load()
     times = array("q")
-    frames = stream_bytes = dropped = last = 0
-    sound = _mp3(container)
+    frames = stream_bytes = dropped = last = packets = 0
+    sound = _mp3(container) if most is None else []  # a quick look does not judge sound
     rates: dict[int, set[int | None]] = {track.index: set() for track in sound}
-    for packet in _packets(container, stream, *sound):
+    for packet in islice(_packets(container, stream, *sound), most):
         if packet.stream_index != stream.index:
             rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
             continue
+        packets += 1
         stream_bytes += packet.size
         begun = counter.frames_of(packet)
         load.add(packet.size, key=packet.is_keyframe, begins=bool(begun))
@@ -275,6 +277,8 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
+    if packets == most:
+        frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
     constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
     return _Body(frames, found, stream_bytes, dropped, load, constant)
 

@@ -44,6 +44,11 @@ def described(*sound: AudioStream, **changes: object) -> Description:
     return Description(kind=Kind.VIDEO, digest="0" * 64, size_bytes=1, container="mp4", video=video, audio=sound)
 
 
+def bare(description: Description) -> Description:
+    """The same as an elementary stream, which has no clock."""
+    return description.model_copy(update={"container": "elementary"})
+
+
 def encode(
     description: Description,
     source: Source | None = None,
@@ -136,6 +141,10 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "remux-mpeg2-with-sound": lambda: remux_command(
         "ffmpeg", Source(), described(AAC_48K, codec="mpeg2video"), Audio.KEEP, output=OUTPUT
     ),
+    "remux-bare-mpeg2": lambda: remux_command(
+        "ffmpeg", Source(), bare(described(codec="mpeg2video")), Audio.STRIP, output=OUTPUT
+    ),
+    "reaudio-mpeg2": lambda: reaudio_command("ffmpeg", Source(), described(AAC_48K, codec="mpeg2video"), output=OUTPUT),
     "reaudio-hevc": lambda: reaudio_command("ffmpeg", Source(), described(AAC_44K, codec="hevc"), output=OUTPUT),
 }
 
