@@ -10,13 +10,14 @@ MADE_LEGAL = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp", "c:a": "aac", "b
 """FFmpeg output options: AAC-LC, 48 kHz, stereo. A filter rather than -ar and -ac: our command lines convert nothing unasked."""
 
 
-BESIDE_MPEG2 = {"af": "aresample=osr=48000:ochl=stereo", "c:a": "libmp3lame", "b:a": "192k"}
-"""MP3 at a constant bit rate, 48 kHz, stereo: the one sound that MPEG-2 video may have beside it (PS3.5 8.2.5)."""
+_STEREO_48K = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp"}
+MADE_MP3 = _STEREO_48K | {"c:a": "libmp3lame", "b:a": "192k"}
+"""Beside MPEG-2 video MP3 at a constant bit rate is the one legal sound (PS3.5 8.2.5)."""
 
 
 def made_legal(codec: str) -> dict[str, str]:
-    """FFmpeg output options that make sound anew, legal beside video of this codec."""
-    return dict(BESIDE_MPEG2 if codec == "mpeg2video" else MADE_LEGAL)
+    """FFmpeg output options for sound made anew beside video of this codec."""
+    return dict(MADE_MP3 if codec == "mpeg2video" else MADE_LEGAL)
 
 
 def is_legal(audio: AudioStream, codec: str = "h264") -> bool:
