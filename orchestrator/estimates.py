@@ -14,7 +14,8 @@ ENCODE_SPEED = {
     ("libx264", "medium"): 40e6,
     ("libx264", "slow"): 20e6,
     ("libx265", "medium"): 12e6,
-    ("mpeg2video", ""): 20e6,
+    ("libx265", "slow"): 8e6,
+    ("mpeg2video", ""): 40e6,
 }
 """Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess)."""
 

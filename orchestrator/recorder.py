@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, true
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from common.errors import CinefarmError, EnvironmentFault, HardwareFailed, InternalFault
 from common.logs import logger
@@ -288,7 +288,7 @@ def _lock(session: Session, results: Sequence[WorkResult]) -> list[Attempt | Ite
     """All attempts and items of some results, locked in two statements, always in the same order; and their jobs."""
     ids = [result.order_id for result in results]
     wanted = select(Attempt).where(Attempt.order_id.in_(ids)).order_by(Attempt.order_id)
-    attempts = session.scalars(wanted.with_for_update()).all()
+    attempts = session.scalars(wanted.options(defer(Attempt.order)).with_for_update()).all()
     wanted_items = select(Item).where(Item.id.in_({attempt.item_id for attempt in attempts})).order_by(Item.id)
     items = session.scalars(wanted_items.with_for_update(key_share=True)).all()
     jobs = session.scalars(select(Job).where(Job.id.in_({item.job_id for item in items})))

@@ -210,6 +210,12 @@ class Attempt(Base):
     seconds: Mapped[float] = mapped_column(Float, default=0.0)
     failure: Mapped[dict[str, Any] | None]
 
+    @validates("state")
+    def _forget_order(self, _field: str, state: str) -> str:
+        if state not in ("queued", "running"):
+            self.order = {}  # only what may have to be sent again is kept: it would be half of a large ledger
+        return state
+
 
 class QueueLimit(Base):
     """How many orders of one queue may be out at a time, over all workers."""

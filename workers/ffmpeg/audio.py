@@ -9,6 +9,7 @@ _MPEG_RATES = (32_000, 44_100, 48_000)
 MADE_LEGAL = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp", "c:a": "aac", "b:a": "192k"}
 """FFmpeg output options: AAC-LC, 48 kHz, stereo. A filter rather than -ar and -ac: our command lines convert nothing unasked."""
 
+
 _STEREO_48K = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp"}
 MADE_MP3 = _STEREO_48K | {"c:a": "libmp3lame", "b:a": "192k"}
 """Beside MPEG-2 video MP3 at a constant bit rate is the one legal sound (PS3.5 8.2.5)."""
