@@ -102,7 +102,13 @@ class BadMapping(PolicyError):
 
 
 class NoLegalPath(PolicyError):
-    """Nothing legal leads from this source to this destination under this profile."""
+    """Nothing legal leads from this source to this destination under this profile. ``rule``: id of what closed the last path."""
+
+    default_hint = "Choose another profile or another destination; docs/plan.md says how the path is chosen."
+
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.rule = rule
 
 
 class EnvironmentFault(CinefarmError):

@@ -28,6 +28,25 @@ class Path(StrEnum):
     ENCODE = "encode"
 
 
+class Forced(Value):
+    """Why a cheaper path was closed."""
+
+    path: Path = Field(description="the path that was not open")
+    rule: str = Field(description="id of the rule: of the conformance rules, or destination.…, policy.…, source.…")
+    clause: str = Field(description="e.g. 'PS3.5 8.2.7'; 'acceptance' and 'policy' are no clauses of a standard")
+    why: str = Field(description="one sentence for people")
+
+
+class Split(Value):
+    """One source becomes several instances, cut at GOP borders, that play alone and refer to each other."""
+
+    parts: int = Field(ge=2, description="how many at least; planned from the size, so one more may be needed")
+    limit_bytes: int = Field(gt=0, description="most bytes of a part's stream")
+    rule: str
+    clause: str
+    why: str = Field(description="one sentence for people")
+
+
 class Plan(Value):
     """The planner's decision for one item, with its reason on the record."""
 
@@ -47,6 +66,10 @@ class Plan(Value):
     fallback: str = Field(default="", description="why a device gave this item back: it never goes to one again")
     estimated_seconds: float = 0.0
     estimated_bytes: int = 0
+    forced_by: tuple[Forced, ...] = Field(
+        default=(), description="each cheaper path, cheapest first, and what closed it"
+    )
+    split: Split | None = Field(default=None, description="None: one instance holds it all")
 
 
 class OrderBase(Value):

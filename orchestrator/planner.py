@@ -1,70 +1,59 @@
-"""The cheapest legal path: keep → rewrap → redo the sound → encode. Pure: a description in, a plan out."""
+"""The cheapest legal path: keep → rewrap → redo the sound → encode → refuse. Pure: a description in, a plan out (docs/plan.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
-from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
-from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.levels import level_violations
-from common.media import Description, Kind, Scan
-from common.orders import Finding, Path, Plan
-from common.picture import encoded_size
+from common.media import Description, Kind
+from common.orders import Finding, Forced, Path, Plan
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
-
-REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
-    "h264": (f"{ROOT}.102", f"{ROOT}.104"),
-    "hevc": (f"{ROOT}.107", f"{ROOT}.108"),
-}
-"""Codec → syntaxes that a plain bitstream is held against, the most widely read first. Plain MPEG-2 is transcoded: no
-browser and so no web viewer plays it. An object that already is DICOM MPEG-2 is kept as it is."""
-
-ENCODE_SPEED = {("libx264", "medium"): 40e6, ("libx264", "slow"): 20e6, ("libx265", "medium"): 12e6}
-"""Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess); for
-estimates only."""
-
-DEVICE_SPEED, SLOWEST = 40e6, 6e6
-"""Of any device, which waits for the measurement on the CPU, and of what is not in the table."""
-
-BITS_PER_SAMPLE = {18: 0.12, 13: 0.25}
-"""Typical coded bits per luma sample by crf; for estimates only."""
-
-COPY_BYTES_PER_SECOND = 150e6
-"""Rewrapping speed on one disk; for estimates only."""
+from common.targets import HINT, NEVER_ENCODED, preferred, refusal, sorted_out
+from orchestrator import estimates
+from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
+from orchestrator.candidates import candidates, container_of, split_of, stream_bytes
 
 
 def plan(
     description: Description,
     profile: Profile,
+    destinations: Destinations | Sequence[Acceptance] = (),
     *,
     audio: Audio = Audio.STRIP,
     rung: int = 0,
     modality: str = "",
     requested_class: str | None = None,
-    destination_syntaxes: Sequence[str] | None = None,
+    destination_syntaxes: Collection[str] | None = None,
     queues: Collection[str] = (),
     fallback: str = "",
 ) -> Plan:
-    """Choose the cheapest path whose result is legal, and say why the cheaper ones are not.
+    """Choose the cheapest path whose result is legal and accepted, and say why the cheaper ones are not.
 
-    ``rung`` is the step of the profile's ladder to encode with; ``modality`` and ``requested_class`` (UID or short
-    name) are what the mapping row says of plain video; ``destination_syntaxes`` is what the archive takes; ``queues``
-    are those that live workers serve (beside the CPU's, which is always counted on); ``fallback`` is why a device gave
-    the item back: it stays on the CPU.
+    ``destinations`` is what every place that the item goes to takes, for one instance goes to all (none: anything is
+    taken); ``rung`` is the step of the profile's ladder to encode with; ``modality`` and ``requested_class`` (UID or short
+    name) are what the mapping row says of plain video; ``destination_syntaxes`` is short for one destination that takes
+    only these; ``queues`` are those that live workers serve (beside the CPU's, which is always counted on); ``fallback`` is
+    why a device gave the item back: it stays on the CPU.
 
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
-    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
-    kept, why_not_kept = wanted.keep()
-    if kept:
+    taken = destinations if isinstance(destinations, Destinations) else Destinations(tuple(destinations))
+    if destination_syntaxes is not None:
+        taken = Destinations((*taken.each, Acceptance(syntaxes=frozenset(destination_syntaxes))))
+    if profile.target:
+        taken = Destinations((*taken.each, _only(profile.target)))
+    wanted = _Wanted(description, taken, audio, modality, requested_class)
+    kept = wanted.keep()
+    if isinstance(kept, Plan):
         return kept
-    rewrapped, why_not = wanted.rewrap(why_not_kept)
-    return rewrapped or wanted.encode(profile, rung, why_not, queues, fallback)
+    rewrapped = wanted.rewrap(kept)
+    if isinstance(rewrapped, Plan):
+        return rewrapped
+    return wanted.encode(profile, rung, (kept, rewrapped), queues, fallback)
 
 
 class _Wanted:
@@ -73,111 +62,150 @@ class _Wanted:
     def __init__(
         self,
         description: Description,
+        destinations: Destinations,
         audio: Audio,
         modality: str,
         requested_class: str | None,
-        destination_syntaxes: Sequence[str] | None,
     ) -> None:
         self.description = description
         self.audio = audio if description.audio else Audio.STRIP
+        self._destinations = destinations
         self._modality = modality
         self._requested = requested_class
-        self._accepted = destination_syntaxes
 
-    def keep(self) -> tuple[Plan | None, str]:
+    def keep(self) -> Plan | Forced:
         """A DICOM object whose stream is legal where it is going stays as it is, to the byte."""
         source = self.description
-        if source.dicom is None or source.kind is not Kind.DICOM_VIDEO:
-            return None, ""
+        if source.dicom is None:
+            return Forced(
+                path=Path.KEEP, rule="source.plain", clause="PS3.10 7.1", why="a plain file is no DICOM object"
+            )
+        if source.kind is not Kind.DICOM_VIDEO:
+            why = "its pixels are single pictures"
+            return Forced(path=Path.KEEP, rule="source.frames", clause="PS3.5 8.2", why=why)
         uid = source.dicom.transfer_syntax_uid
-        if not self._accepts(uid):
-            return None, f"the destination does not take {_short(uid)}"
-        if source.audio and self.audio is Audio.STRIP:
-            return None, "its sound is to be dropped"
-        if broken := [*_errors(check_stream(source, uid)), *source.dicom.faults]:
-            return None, broken[0]
-        if self._target(source.video.codec).uid != source.dicom.sop_class_uid:
-            return None, "its SOP class cannot carry video"
-        reason = f"legal {_short(uid)} already: kept to the byte"
-        return self._plan(Path.KEEP, source.dicom.sop_class_uid, uid, reason), ""
+        obstacle = self._why_not_kept(uid)
+        if obstacle is not None:
+            return _forced(Path.KEEP, obstacle)
+        reason = f"legal {short(uid)} already: kept to the byte"
+        return self._copied(Path.KEEP, source.dicom.sop_class_uid, uid, reason, source.size_bytes, ())
 
-    def rewrap(self, why_not_kept: str) -> tuple[Plan | None, str]:
+    def _why_not_kept(self, uid: str) -> Obstacle | None:
+        source = self.description
+        taken = self._destinations
+        if refused := taken.refuses(uid) or taken.refuses_container(source.container):
+            return refused
+        if source.audio and self.audio is Audio.STRIP:
+            return Obstacle("policy.audio", "policy", "its sound is to be dropped")
+        if errors := _errors(check_stream(source, uid)):
+            return _obstacle(errors[0])
+        if source.dicom is not None and source.dicom.faults:
+            return Obstacle("header", "PS3.3, PS3.5 A.4", source.dicom.faults[0])
+        if source.dicom is not None and self._target(source.video.codec).uid != source.dicom.sop_class_uid:
+            return Obstacle("header.class", "PS3.3 A", "its SOP class cannot carry video")
+        if split := split_of(uid, source.size_bytes, taken):
+            return Obstacle(split.rule, split.clause, split.why)
+        return None
+
+    def rewrap(self, kept: Forced) -> Plan | Forced:
         """A legal bitstream gets a new container or header; sound that is not legal is made anew."""
         source = self.description
         if source.kind is Kind.DICOM_FRAMES:
-            return None, f"{source.video.codec} pictures are no video bitstream"
-        why_not = ""
-        for uid in self._candidates():
-            if not self._accepts(uid):
-                why_not = why_not or f"the destination does not take {_short(uid)}"
-                continue
-            findings = check_stream(self._as_rewrapped(uid), uid)
-            errors = [finding for finding in findings if finding.severity == "error"]
-            if stream := [finding for finding in errors if finding.rule.startswith("stream.")]:
-                why_not = why_not or _errors(stream)[0]
-                continue
-            return self._rewrapped(uid, errors, why_not_kept), ""
-        return None, why_not or f"{source.video.codec} is not carried over into DICOM as it is"
+            why = f"{source.video.codec} pictures are no video bitstream"
+            return Forced(path=Path.REWRAP, rule="source.frames", clause="PS3.5 8.2", why=why)
+        first: Obstacle | None = None
+        for uid in candidates(source):
+            obstacle = self._destinations.refuses(uid) or self._why_not_rewrapped(uid)
+            if obstacle is None:
+                return self._rewrapped(uid, kept)
+            first = first or obstacle
+        none = f"{source.video.codec} is not carried over into DICOM as it is"
+        return _forced(Path.REWRAP, first or Obstacle("stream.codec", "PS3.5 8.2", none))
 
-    def encode(self, profile: Profile, rung: int, why_not: str, queues: Collection[str], fallback: str) -> Plan:
+    def _why_not_rewrapped(self, uid: str) -> Obstacle | None:
+        made = self._as_rewrapped(uid)
+        stream = [each for each in _errors(check_stream(made, uid)) if each.rule.startswith("stream.")]
+        return _obstacle(stream[0]) if stream else self._destinations.refuses_container(made.container)
+
+    def encode(
+        self, profile: Profile, rung: int, closed: tuple[Forced, Forced], queues: Collection[str], fallback: str
+    ) -> Plan:
         """The profile's recipe at this rung. Raises: NoLegalPath."""
+        why_not = closed[-1].why
+        if profile.target in NEVER_ENCODED:
+            why, hint = NEVER_ENCODED[profile.target]
+            message = f"nothing is encoded to {short(profile.target)}: {why}; {why_not}"
+            raise NoLegalPath(message, hint=hint, rule=closed[-1].rule)
         if not profile.ladder:
             raise NoLegalPath(
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",
                 hint="Use --profile archive to have it encoded and measured.",
+                rule=closed[-1].rule,
             )
-        fitting = self._fitting(profile.recipes(rung))
+        fitting = self._fitting(preferred(profile, rung, self.description))
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
-        target = self._target(recipe.codec)
-        by = f"crf {recipe.crf}" if of_encoder(recipe.encoder) == CPU else f"quality {recipe.crf} by {recipe.encoder}"
-        reason = f"encoded to {_short(recipe.transfer_syntax_uid)} at {by}: {why_not}; {target.reason}"
+        uid, target, source = recipe.transfer_syntax_uid, self._target(recipe.codec), self.description
+        reason = f"encoded to {short(uid)} at {_quality(recipe)}: {why_not}; {target.reason}"
         if fallback:
             reason += f" (back on the CPU: {fallback})"
-        made = self._plan(Path.ENCODE, target.uid, recipe.transfer_syntax_uid, reason)
-        video = self.description.video
-        samples = video.width * video.height * video.frame_count
-        estimates = {
-            "estimated_seconds": samples / _speed(recipe),
-            "estimated_bytes": int(samples * BITS_PER_SAMPLE.get(recipe.crf, 0.4) / 8),
-        }
-        ladder = {"recipe": recipe, "rung": rung, "rungs": len(profile.ladder), "gate": profile.gate}
-        return made.model_copy(update=ladder | estimates | {"queue": of_encoder(recipe.encoder), "fallback": fallback})
+        size = estimates.encoded_bytes(recipe, source, self.audio, container_of(recipe.codec))
+        return Plan(
+            path=Path.ENCODE,
+            reason=reason,
+            sop_class_uid=target.uid,
+            transfer_syntax_uid=uid,
+            recipe=recipe,
+            rung=rung,
+            rungs=len(profile.ladder),
+            gate=profile.gate,
+            audio=self.audio,
+            queue=of_encoder(recipe.encoder),
+            fallback=fallback,
+            estimated_seconds=estimates.encode_seconds(recipe, estimates.luma_samples(source.video)),
+            estimated_bytes=size,
+            forced_by=closed,
+            split=split_of(uid, size, self._destinations),
+        )
 
     def _fitting(self, recipes: Sequence[Recipe]) -> list[Recipe]:
         """Recipes whose target is accepted and whose level holds the picture, in their order. Raises: NoLegalPath."""
-        accepted = [recipe for recipe in recipes if self._accepts(recipe.transfer_syntax_uid)]
+        refused = [self._refuses_encode(recipe) for recipe in recipes]
+        accepted = [recipe for recipe, no in zip(recipes, refused, strict=True) if no is None]
         if not accepted:
-            targets = dict.fromkeys(_short(recipe.transfer_syntax_uid) for recipe in recipes)
-            raise NoLegalPath(f"the destination does not take {' or '.join(targets)}")
-        fitting = [recipe for recipe in accepted if not _broken_limits(self.description, recipe)]
-        if fitting:
-            return fitting
-        video = self.description.video
-        largest = [r for r in accepted if video.scan is Scan.PROGRESSIVE or r.encoder == "libx264"] or accepted
-        raise NoLegalPath(
-            f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: "
-            f"{_broken_limits(self.description, largest[-1])[0]}",
-            hint="No transfer syntax that this profile encodes to holds it.",
-        )
+            obstacles = {each.why: each.rule for each in refused if each is not None}
+            hint = "Accept one of the syntaxes that the profile encodes to there, or choose another destination."
+            raise NoLegalPath("; ".join(obstacles), hint=hint, rule=next(iter(obstacles.values())))
+        fitting, refusal_of = sorted_out(self.description.video, accepted)
+        if not fitting and refusal_of is not None:
+            recipe, finding = refusal_of
+            said = refusal(self.description.video, recipe, finding)
+            raise NoLegalPath(said, hint=finding.remedy or HINT, rule=finding.rule)
+        return fitting
 
-    def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
-        source = self.description
+    def _refuses_encode(self, recipe: Recipe) -> Obstacle | None:
+        taken = self._destinations
+        return taken.refuses(recipe.transfer_syntax_uid) or taken.refuses_container(container_of(recipe.codec))
+
+    def _rewrapped(self, uid: str, kept: Forced) -> Plan:
+        source, made = self.description, self._as_rewrapped(uid)
         target = self._target(source.video.codec)
-        where = f"legal {source.video.codec} for {_short(uid)}" + (
-            f", not kept: {why_not_kept}" if why_not_kept else ""
-        )
-        illegal_sound = [finding for finding in errors if finding.rule.startswith("audio.")]
-        if illegal_sound and self.audio is Audio.KEEP:
-            reason = f"{where}: video copied, sound made anew ({_errors(illegal_sound)[0]}); {target.reason}"
-            return self._plan(Path.REAUDIO, target.uid, uid, reason)
-        sound = "" if not source.audio else ", sound kept" if self.audio is Audio.KEEP else ", sound dropped"
-        made = self._plan(Path.REWRAP, target.uid, uid, f"{where}: rewrapped without decoding{sound}; {target.reason}")
-        return made.model_copy(update={"new_container": self._needs_container(uid)})
+        where = f"legal {source.video.codec} for {short(uid)}" + (f", not kept: {kept.why}" if source.dicom else "")
+        sound = [finding for finding in _errors(check_stream(made, uid)) if finding.rule.startswith("audio.")]
+        new = self._needs_container(uid)
+        size = estimates.rewrapped_bytes(source, self.audio, made.container, new_container=new)
+        if sound and self.audio is Audio.KEEP:
+            forced = (kept, _forced(Path.REWRAP, _obstacle(sound[0])))
+            reason = f"{where}: video copied, sound made anew ({forced[1].why}); {target.reason}"
+            return self._copied(Path.REAUDIO, target.uid, uid, reason, size, forced)
+        said = "" if not source.audio else ", sound kept" if self.audio is Audio.KEEP else ", sound dropped"
+        reason = f"{where}: rewrapped without decoding{said}; {target.reason}"
+        plan = self._copied(Path.REWRAP, target.uid, uid, reason, size, (kept,))
+        return plan.model_copy(update={"new_container": new})
 
     def _needs_container(self, uid: str) -> bool:
-        """True when something in the source's container has to be dropped or mended. A plain clip always becomes an MP4: web
-        viewers play nothing else."""
+        """True when something in the source's container has to be dropped or mended. A plain clip always becomes an MP4 (MPEG-2 a
+        transport stream): web viewers play nothing else."""
         source = self.description
         if (
             (source.audio and self.audio is Audio.STRIP)
@@ -187,24 +215,19 @@ class _Wanted:
         ):
             return True
         if source.kind is Kind.DICOM_VIDEO:
-            return any(f.rule.startswith("container.") for f in check_stream(source, uid) if f.severity == "error")
-        return source.container != "mp4"
+            broken = any(each.rule.startswith("container.") for each in _errors(check_stream(source, uid)))
+            return broken or self._destinations.refuses_container(source.container) is not None
+        return source.container != "mp4" or source.video.codec == "mpeg2video"
 
     def _as_rewrapped(self, uid: str) -> Description:
-        """The source as it will be: in a new MP4 where it needs one, without the sound that is dropped."""
+        """The source as it will be: in a new container where it needs one, without the sound that is dropped."""
         source = self.description
         if not self._needs_container(uid):
             return source
-        made = {"container": "mp4", "moov_first": True, "fragmented": False, "edit_list": False, "other_streams": 0}
+        container = container_of(source.video.codec)
+        index = {"moov_first": True if container == "mp4" else None}
+        made = {"container": container, "fragmented": False, "edit_list": False, "other_streams": 0, **index}
         return source.model_copy(update=made if self.audio is Audio.KEEP else made | {"audio": ()})
-
-    def _candidates(self) -> tuple[str, ...]:
-        """Syntaxes for the stream as it is; fragmentable twins where one fragment cannot hold it."""
-        source = self.description
-        uids = REWRAP_SYNTAXES.get(source.video.codec, ())
-        if source.dicom is not None:
-            uids = (transfer_syntaxes.by_uid(source.dicom.transfer_syntax_uid).base_uid, *uids)
-        return tuple(dict.fromkeys(transfer_syntaxes.for_length(uid, source.size_bytes).uid for uid in uids))
 
     def _target(self, codec: str) -> Target:
         source = self.description
@@ -216,20 +239,21 @@ class _Wanted:
             requested=self._requested,
         )
 
-    def _accepts(self, uid: str) -> bool:
-        return self._accepted is None or uid in self._accepted
-
-    def _plan(self, path: Path, sop_class_uid: str, uid: str, reason: str) -> Plan:
-        size = self.description.size_bytes
+    def _copied(
+        self, path: Path, sop_class_uid: str, uid: str, reason: str, size: int, forced: tuple[Forced, ...]
+    ) -> Plan:
+        split = None if path is Path.KEEP else split_of(uid, stream_bytes(self.description), self._destinations)
         return Plan(
             path=path,
-            reason=reason,
+            reason=reason if split is None else f"{reason}; in {split.parts} parts: {split.why}",
             sop_class_uid=sop_class_uid,
             transfer_syntax_uid=uid,
             audio=self.audio,
             queue=CPU,
-            estimated_seconds=size / COPY_BYTES_PER_SECOND,
+            estimated_seconds=estimates.copy_seconds(self.description.size_bytes),
             estimated_bytes=size,
+            forced_by=forced,
+            split=split,
         )
 
 
@@ -244,31 +268,26 @@ def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
 
 
-def _broken_limits(source: Description, recipe: Recipe) -> tuple[str, ...]:
-    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), or fields, which libx264 alone codes."""
-    video, interlaced = source.video, source.video.scan is not Scan.PROGRESSIVE
-    if interlaced and recipe.encoder != "libx264":
-        return (f"{recipe.encoder} encodes no interlaced video",)
-    width, height = encoded_size(video)
-    return level_violations(recipe.codec, width, height, video.frame_rate, recipe.level, interlaced=interlaced)
+def _only(uid: str) -> Acceptance:
+    """The target that a person asked for takes itself and, for streams that are too long for one fragment, its twin."""
+    return Acceptance(destination=f"--syntax {short(uid)}", syntaxes=frozenset({uid, f"{uid}.1"}))
 
 
-def _speed(recipe: Recipe) -> float:
-    """Luma samples/s."""
+def _quality(recipe: Recipe) -> str:
+    """The constant-quality number in the encoder's own word."""
     if of_encoder(recipe.encoder) != CPU:
-        return DEVICE_SPEED
-    return ENCODE_SPEED.get((recipe.encoder, recipe.preset), SLOWEST)
+        return f"quality {recipe.crf} by {recipe.encoder}"
+    return f"quantiser scale {recipe.crf}" if recipe.codec == "mpeg2video" else f"crf {recipe.crf}"
 
 
-def _errors(findings: Sequence[Finding]) -> list[str]:
-    """Each error in words."""
-    return [
-        f"{finding.found} where {finding.required} is required ({finding.clause})"
-        for finding in findings
-        if finding.severity == "error"
-    ]
+def _forced(path: Path, obstacle: Obstacle) -> Forced:
+    return Forced(path=path, rule=obstacle.rule, clause=obstacle.clause, why=obstacle.why)
 
 
-def _short(uid: str) -> str:
-    """``.102`` for people; the whole UID where it is not one of the video syntaxes."""
-    return uid.removeprefix(ROOT) if uid.startswith(f"{ROOT}.") else uid
+def _obstacle(finding: Finding) -> Obstacle:
+    why = f"{finding.found} where {finding.required} is required ({finding.clause})"
+    return Obstacle(finding.rule, finding.clause, why)
+
+
+def _errors(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity == "error"]

@@ -18,6 +18,7 @@ from common.recipes import Audio, Hardware, Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator import breaker, chunking
+from orchestrator.acceptance import Destinations
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.database import Sessions
@@ -159,6 +160,7 @@ class Recorder:
             made = plan(
                 description,
                 profile,
+                Destinations.of(job.destinations),
                 audio=Audio(job.audio),
                 rung=rung,
                 modality=hints.get("modality", ""),

@@ -80,6 +80,17 @@ def describe(files: list[Path]) -> None:
 
 
 @cli.command()
+def describe_each(
+    parent: Annotated[int, typer.Option(help="process that this one must not outlive")],
+    quick: Annotated[bool, typer.Option(help="read headers and index, not all bytes")] = False,
+) -> None:
+    """Describe files named on stdin, a JSON line each ({"path": …, "hint": ".mp4"}), until it ends."""
+    from workers.describe_each import serve
+
+    serve(quick=quick, parent=parent)
+
+
+@cli.command()
 def check(
     files: list[Path],
     as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None,

@@ -23,6 +23,7 @@ from workers.describe_containers import (
     signature,
     words,
 )
+from workers.describe_quick import NoDigest
 
 SLOWEST_READ = 20_000_000
 """Bytes per second of a slow network disk: what the time limit allows for reading the source."""
@@ -46,8 +47,10 @@ def describe_sandboxed(path: Path, name_hint: str, settings: Settings) -> Descri
     return call(describe, path, name_hint, limits=limits, what="describing the source")
 
 
-def describe(path: Path, name_hint: str) -> Description:
+def describe(path: Path, name_hint: str, *, quick: bool = False) -> Description:
     """What the source is. ``name_hint``: its file name extension, used only to tell a broken video from another file.
+
+    ``quick``: headers and index are read and not all bytes; the digest is empty (workers.describe_quick).
 
     Raises:
         NotVideo: readable, but a still image, a document, audio, or a single-frame or imageless DICOM file.
@@ -64,12 +67,19 @@ def describe(path: Path, name_hint: str) -> Description:
         raise UnreadableSource(f"the file cannot be opened: {error.strerror}") from error
     if not start:
         raise UnreadableSource("the file is empty")
+    suffix = name_hint.lower().lstrip(".")
+    if quick:
+        return _described(path, suffix, start, NoDigest(path.stat().st_size))
     with SourceDigest(path) as digest:
-        if looks_like_dicom(start):
-            from workers.describe_dicom import describe_dicom
+        return _described(path, suffix, start, digest)
 
-            return describe_dicom(path, digest)
-        return _plain(path, name_hint.lower().lstrip("."), start, digest)
+
+def _described(path: Path, suffix: str, start: bytes, digest: SourceDigest | NoDigest) -> Description:
+    if looks_like_dicom(start):
+        from workers.describe_dicom import describe_dicom
+
+        return describe_dicom(path, digest)
+    return _plain(path, suffix, start, digest)
 
 
 class SourceDigest:
@@ -112,7 +122,7 @@ class SourceDigest:
         return digest.hexdigest(), length
 
 
-def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Description:
+def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest | NoDigest) -> Description:
     from workers.describe_media import read_media
 
     word = signature(start, digest.size)
@@ -120,7 +130,7 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
         layout = check_whole(f, word)
         facts = container_facts(f, word, layout)
     try:
-        media = read_media(lambda: path)
+        media = read_media(lambda: path, quick=isinstance(digest, NoDigest))
     except UnreadableSource:
         if word is None:
             refuse(suffix, start)

@@ -14,6 +14,7 @@ from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import Description, DicomFacts, Kind, VideoStream
 from workers import describe_video
 from workers.describe_containers import HEAD_BYTES, check_whole, container_facts, container_name, signature
+from workers.describe_quick import NoDigest
 
 if TYPE_CHECKING:
     from common.bitstream.mp4 import Mp4Layout
@@ -32,7 +33,7 @@ _TS_PACKETS = (188, 192, 204)  # bytes; with a time stamp, with forward error co
 _BUFFER_BYTES = 1 << 18
 
 
-def describe_dicom(path: Path, digest: SourceDigest) -> Description:
+def describe_dicom(path: Path, digest: SourceDigest | NoDigest) -> Description:
     """Describe a file that looks like DICOM.
 
     Raises:
@@ -50,7 +51,7 @@ def describe_dicom(path: Path, digest: SourceDigest) -> Description:
         raise UnreadableSource("a header value has a VR that DICOM does not know") from error
 
 
-def _video(header: Header, digest: SourceDigest) -> Description:
+def _video(header: Header, digest: SourceDigest | NoDigest) -> Description:
     from workers.describe_media import read_media
 
     if not header.fragments:
@@ -61,7 +62,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         layout = check_whole(payload, word)
         container = container_facts(payload, word, layout)
         length = _stream_length(header, padded, word, layout, payload)
-    media = read_media(lambda: _opened(header, length))
+    media = read_media(lambda: _opened(header, length), quick=isinstance(digest, NoDigest))
     announced = integer(header.dataset, "NumberOfFrames")
     notes = media.notes
     if announced != media.video.frame_count:
@@ -122,7 +123,7 @@ def _packets(length: int) -> bool:
     return any(length % size == 0 for size in _TS_PACKETS)
 
 
-def _frames(header: Header, digest: SourceDigest) -> Description:
+def _frames(header: Header, digest: SourceDigest | NoDigest) -> Description:
     codec = CODECS.get(header.transfer_syntax_uid)
     if codec is None:
         raise UnsupportedSource(f"no decoder for frames under transfer syntax {header.transfer_syntax_uid}")

@@ -18,6 +18,7 @@ from common.media import AudioStream, Coding, Scan, VideoStream
 from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
 from workers.describe_load import Load
+from workers.describe_quick import QUICK_PACKETS, whole_stream
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
 from workers.survey import Survey, survey_of
 
@@ -109,8 +110,9 @@ class _Body:
     leading: int
 
 
-def read_media(opener: Opener, *, decode: bool = True) -> Media:
-    """Describe the media stream that ``opener`` opens (twice).
+def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> Media:
+    """Describe the media stream that ``opener`` opens (twice). ``quick``: by its head and its container's word for the rest.
+
 
     Without ``decode`` no frame is: memory stays small at any picture size, every coded frame counts as shown, and the
     display matrix is not known.
@@ -120,10 +122,10 @@ def read_media(opener: Opener, *, decode: bool = True) -> Media:
         UnreadableSource: FFmpeg cannot open it, cannot show a frame of it, or cannot read it to its end.
         UnsupportedSource: a codec that is not on our list.
     """
-    head = _read_head(opener, decode=decode)
+    head = _read_head(opener, decode=decode, quick=quick)
     with open_container(opener()) as container:
         stream = video_stream(container)
-        body = _read_body(container, stream, head)
+        body = _read_body(container, stream, head, QUICK_PACKETS if quick else None)
         angle, turned = describe_video.rotation(head.frame) if decode else (0, ())
         tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
         pictures = _video_streams(container)
@@ -206,7 +208,7 @@ def _packets(container: InputContainer, *streams: AvVideo | AvAudio) -> Iterator
         raise UnreadableSource("FFmpeg cannot read the container to its end") from error
 
 
-def _read_head(opener: Opener, *, decode: bool) -> _Head:
+def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
@@ -228,7 +230,7 @@ def _read_head(opener: Opener, *, decode: bool) -> _Head:
                 survey.picture(bytes(packet))
             counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
-            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
+            if shown.first and (quick or number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
@@ -276,18 +278,19 @@ class _Shown:
                 self.interlaced = self.interlaced or bool(frame.interlaced_frame)
 
 
-def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body:
-    """Count all packets. Presentation times are taken of frames, so not of second fields."""
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: int | None = None) -> _Body:
+    """Count all packets, or the first ``most``. Presentation times are taken of frames, so not of second fields."""
     counter, load = FrameCounter(_codec(stream), head.coded), Load()
     times = array("q")
-    frames = stream_bytes = dropped = last = early = 0
+    frames = stream_bytes = dropped = last = early = packets = 0
     key: int | None = None  # when the first key frame is shown
-    sound = _mp3(container)
+    sound = _mp3(container) if most is None else []  # a quick look does not judge sound
     rates: dict[int, set[int | None]] = {track.index: set() for track in sound}
-    for packet in _packets(container, stream, *sound):
+    for packet in islice(_packets(container, stream, *sound), most):
         if packet.stream_index != stream.index:
             rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
             continue
+        packets += 1
         stream_bytes += packet.size
         begun = counter.frames_of(packet)
         load.add(packet.size, key=packet.is_keyframe, begins=bool(begun))
@@ -314,6 +317,8 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
+    if packets == most:
+        frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
     constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
     kept = times if len(times) == frames else array("q")
     return _Body(frames, found, stream_bytes, dropped, load, constant, kept, leading)

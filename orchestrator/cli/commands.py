@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,7 +12,7 @@ from sqlalchemy.orm import Session
 from common.errors import EnvironmentFault, PolicyError
 from common.recipes import Audio
 from common.settings import Settings
-from common.stages import ENDS, State
+from common.stages import State
 from orchestrator.build import build_ledger
 from orchestrator.cli import display
 from orchestrator.cli.demo import make_sources
@@ -22,18 +20,14 @@ from orchestrator.cli.doctor import examine
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.session import running
 from orchestrator.control import find_job
-from orchestrator.ingest.folder import find, parse_source
-from orchestrator.ingest.mapping import write_template
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
 from orchestrator.reports import jsonlines
 from orchestrator.reports.csvfile import write_csv
 from orchestrator.reports.html import write_html
 from orchestrator.reports.model import items, job_report
-from orchestrator.status import Progress
 
 PROBLEMS = (State.FAILED, State.QUARANTINED, State.CANCELLED)
-PLAN_ENDS = ENDS | {State.PLANNED}
 
 
 def run_migration(asked: Migration, *, as_json: bool) -> int:
@@ -58,26 +52,6 @@ def run_demo(folder: Path, *, as_json: bool) -> int:
         state=folder / "state",
     )
     return run_migration(asked, as_json=as_json)
-
-
-def run_plan(asked: Migration, *, write_map: Path | None, as_json: bool) -> int:
-    """Describe and plan on a farm without transcoders, in a state folder that is thrown away. Returns 0 or 1."""
-    if write_map is not None:
-        _write_map(asked, write_map)
-    with tempfile.TemporaryDirectory(prefix="cinefarm-plan-") as state:
-        aside = replace(asked, settings=asked.settings.model_copy(update={"state_dir": Path(state)}))
-        with running(aside, cpu_slots=0) as session, display.LiveDisplay() as live:
-            session.run(live.update, until=_planned)
-        with session.ledger() as reading:
-            report = job_report(reading, session.job_id)
-            rows = items(reading, session.job_id)
-            if as_json:
-                for item in rows:
-                    print(jsonlines.item_line(item))  # noqa: T201 the answer
-                print(jsonlines.summary_line(report))  # noqa: T201 the answer
-            else:
-                display.show_plan(rows, report, slots=asked.cpu_slots)
-            return int(any(report.counts.get(state) for state in PROBLEMS))
 
 
 def run_report(job_id: str | None, *, out: Path | None, state: Path | None, as_json: bool) -> int:
@@ -106,16 +80,6 @@ def run_doctor(*, as_json: bool) -> int:
     else:
         display.show_checks(checks)
     return int(not all(check.ok for check in checks))
-
-
-def _planned(seen: Progress) -> bool:
-    return all(state in PLAN_ENDS for state, count in seen.counts.items() if count)
-
-
-def _write_map(asked: Migration, path: Path) -> None:
-    sources = (parse_source(text).path for text in asked.request.sources)
-    count = write_template((found for source in sources for found in find(source, exclude=asked.exclude)), path)
-    print(f"{count} lines to fill in: {path}", file=sys.stderr)  # noqa: T201 the answer
 
 
 def _conclude(

@@ -12,7 +12,7 @@ from common.process import run
 CSV = """\
 file,PatientID,PatientName,PatientBirthDate,PatientSex,StudyDate,AccessionNumber,StudyDescription,Modality,Manufacturer
 camera/gastroscopy.mp4,DEMO-0001,Demo^Camera,19700101,O,20240115,A-1001,Gastroscopy (synthetic),ES,Cinefarm demo
-capture/*.mpg,DEMO-0002,Demo^Capture,19650505,O,20050620,A-1002,Colonoscopy from tape (synthetic),ES,Cinefarm demo
+capture/*,DEMO-0002,Demo^Capture,19650505,O,20050620,A-1002,Colonoscopy from tape (synthetic),ES,Cinefarm demo
 """
 
 _SCENE = (
@@ -25,10 +25,7 @@ CAMERA = {
     "c:v": "libx264", "profile:v": "high", "level:v": "4.1", "crf": 22, "maxrate": "12M", "bufsize": "12M", "g": 25,
     "color_range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
 }  # fmt: skip
-CAPTURE = {
-    "c:v": "mpeg2video", "flags:v": "+ildct+ilme", "b:v": "6M", "maxrate": "9M", "bufsize": 1835008, "g": 12, "bf": 2,
-    "c:a": "mp2", "b:a": "192k",
-}  # fmt: skip
+CAPTURE: dict[str, object] = {"c:v": "dvvideo", "c:a": "pcm_s16le"}
 
 
 def make_sources(folder: Path) -> Path:
@@ -42,7 +39,7 @@ def make_sources(folder: Path) -> Path:
         (folder / name).mkdir(parents=True, exist_ok=True)
     _once(folder / "ultrasound" / "loop.dcm", _copy_ultrasound)
     _once(folder / "camera" / "gastroscopy.mp4", _make_camera_clip)
-    _once(folder / "capture" / "tape.mpg", _make_capture)
+    _once(folder / "capture" / "tape.avi", _make_capture)
     mapping.write_text(CSV, encoding="utf-8")
     return mapping
 
@@ -69,9 +66,9 @@ def _make_camera_clip(path: Path) -> None:
 
 
 def _make_capture(path: Path) -> None:
-    """Interlaced PAL MPEG-2 with MP2 sound in a program stream, as capture cards wrote it."""
-    scene = _SCENE.format(size="720x576", rate=50) + ",interlace=scan=tff,setsar=16/15"
-    _make(scene, ("sine=frequency=440:duration=4:sample_rate=48000",), path, {"f": "vob"} | CAPTURE)
+    """Interlaced PAL from a DV tape in an AVI: no transfer syntax carries it. (MPEG-2 would only be rewrapped, to .100.)"""
+    scene = _SCENE.format(size="720x576", rate=50) + ",interlace=scan=bff,setsar=16/15"
+    _make(scene, ("sine=frequency=440:duration=4:sample_rate=48000",), path, {"f": "avi"} | CAPTURE)
 
 
 def _make(scene: str, sounds: tuple[str, ...], path: Path, options: dict[str, object]) -> None:

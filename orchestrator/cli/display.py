@@ -26,7 +26,6 @@ __all__ = [
     "show_checks",
     "show_description",
     "show_error",
-    "show_plan",
     "show_scores",
     "show_summary",
 ]
@@ -61,36 +60,6 @@ def show_summary(
         _print(console, f"report:  {report_path}")
     if report.unfinished:
         _print(console, f"{report.unfinished} not finished: run the same command again to go on", "yellow")
-
-
-def show_plan(rows: Iterable[ItemReport], report: JobReport, *, slots: int = 1, console: Console | None = None) -> None:
-    """What a migration would do, item by item, and what it would cost on a farm of ``slots`` transcodes at a time."""
-    console = console or stdout_console()
-    steps: dict[str, int] = {}
-    for item in rows:
-        _print(console, item.name, COLOURS.get(item.state, "bold"))
-        _print(console, f"  {_planned(item)}")
-        if item.next_step:
-            steps[item.next_step] = steps.get(item.next_step, 0) + 1
-    for step, count in steps.items():
-        _print(console, f"{count} × {step}", "red")
-    seconds = report.estimated_seconds / max(slots, 1)
-    rate = f", {report.estimated_bytes * 8 / 1e6 / seconds:.3g} Mbit/s" if seconds else ""
-    _print(
-        console,
-        f"{report.items} files, {words.size(report.bytes_total)}. Estimate: {words.size(report.estimated_bytes)} to each of "
-        f"{len(report.destinations)} destination(s), {words.duration(seconds)} with {slots} at a time{rate}. Nothing was moved.",
-    )
-
-
-def _planned(item: ItemReport) -> str:
-    plan = item.plan
-    if plan is None:
-        return f"{words.STATES[item.state]}: {item.reason}"
-    return (
-        f"{plan.path.value} → {item.transfer_syntax}, {words.size(item.bytes_before)} → about "
-        f"{words.size(plan.estimated_bytes)}, {words.duration(plan.estimated_seconds)} on queue {plan.queue}: {plan.reason}"
-    )
 
 
 def _counts(console: Console, report: JobReport) -> None:

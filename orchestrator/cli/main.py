@@ -35,6 +35,10 @@ To = Annotated[
     typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
+Syntax = Annotated[
+    str | None,
+    typer.Option("--syntax", metavar=".10x", help="the one transfer syntax to make, e.g. .101 (docs/targets.md)"),
+]
 Sound = Annotated[
     Audio, typer.Option("--audio", help="strip: drop sound (it may hold voices); keep: keep it, made legal")
 ]
@@ -55,6 +59,14 @@ AtEnd = Annotated[
 Limits = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="LIMIT", help="'DEST concurrent=2 rate=20MB/s'; may be repeated (docs/limits.md)"),
+]
+Accepts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accepts",
+        metavar="WHAT",
+        help="what a destination takes: 'DEST syntaxes=.102,.104 containers=mp4 fragmentable=no max=4GiB' (docs/plan.md)",
+    ),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcodes at a time; default from the cores")]
@@ -100,6 +112,7 @@ def migrate(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
@@ -126,6 +139,7 @@ def migrate(
         workers=workers,
         state=state,
         hardware=hardware,
+        syntax=syntax,
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -138,23 +152,50 @@ def plan(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     mapping: Map = None,
     workers: Workers = None,
     hardware: Devices = None,
+    full: Annotated[bool, typer.Option("--full", help="read every byte: frames counted, equal files found")] = False,
+    readers: Annotated[
+        int | None, typer.Option("--readers", min=1, help="files read at a time; default: the cores")
+    ] = None,
+    accepts: Accepts = None,
+    bandwidth: Annotated[
+        str | None, typer.Option("--bandwidth", metavar="RATE", help="to each destination: 100Mbit/s, 20MB/s")
+    ] = None,
     write_map: Annotated[
         Path | None, typer.Option("--write-map", metavar="FILE.csv", help="also write a mapping to be filled in")
     ] = None,
     json: Json = False,
 ) -> int:
-    """Say what migrate would do with each file, and why. Moves nothing."""
-    from orchestrator.cli.commands import run_plan
+    """Say what migrate would do with each file, why, and what it would cost. Moves nothing (docs/plan.md)."""
+    from orchestrator.acceptance import parse_acceptance
     from orchestrator.cli.migration import Migration
+    from orchestrator.cli.planning import Planning, run_plan
+    from orchestrator.estimates import Line
+    from orchestrator.limits import parse_rate
 
     asked = Migration.asked(
-        sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None, hardware=hardware
+        sources,
+        to,
+        profile=profile,
+        audio=audio,
+        mapping=mapping,
+        workers=workers,
+        state=None,
+        hardware=hardware,
+        syntax=syntax,
     )
-    return run_plan(asked, write_map=write_map, as_json=json)
+    how = Planning(
+        full=full,
+        readers=readers,
+        accepts=tuple(map(parse_acceptance, accepts or ())),
+        line=Line(parse_rate(bandwidth)) if bandwidth else None,
+        write_map=write_map,
+    )
+    return run_plan(asked, how, as_json=json)
 
 
 @cli.command()

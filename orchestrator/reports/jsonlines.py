@@ -46,36 +46,39 @@ def item_line(item: ItemReport) -> str:
 
 def summary_line(report: JobReport) -> str:
     """The job's totals as a line of JSON, without the newline."""
-    return line(
-        {
-            "type": "summary",
-            "job": report.job_id,
-            "sources": list(report.sources),
-            "destinations": list(report.destinations),
-            "profile": report.profile,
-            "items": report.items,
-            "counts": {state.value: count for state, count in report.counts.items()},
-            "problems": report.problems,
-            "unfinished": report.unfinished,
-            "paths": {
-                path.value: {
-                    "items": total.items,
-                    "bytes_before": total.bytes_before,
-                    "bytes_after": total.bytes_after,
-                }
-                for path, total in report.paths.items()
-            },
-            "bytes_total": report.bytes_total,
-            "bytes_before": report.bytes_before,
-            "bytes_after": report.bytes_after,
-            "ratio": report.ratio,
-            "work_seconds": report.work_seconds,
-            "estimated_seconds": report.estimated_seconds,
-            "estimated_bytes": report.estimated_bytes,
-            "created_at": report.created_at.isoformat(),
-            "changed_at": report.changed_at.isoformat(),
-        }
-    )
+    return line(summary(report))
+
+
+def summary(report: JobReport) -> Json:
+    """The job's totals."""
+    return {
+        "type": "summary",
+        "job": report.job_id,
+        "sources": list(report.sources),
+        "destinations": list(report.destinations),
+        "profile": report.profile,
+        "items": report.items,
+        "counts": {state.value: count for state, count in report.counts.items()},
+        "problems": report.problems,
+        "unfinished": report.unfinished,
+        "paths": {
+            path.value: {
+                "items": total.items,
+                "bytes_before": total.bytes_before,
+                "bytes_after": total.bytes_after,
+            }
+            for path, total in report.paths.items()
+        },
+        "bytes_total": report.bytes_total,
+        "bytes_before": report.bytes_before,
+        "bytes_after": report.bytes_after,
+        "ratio": report.ratio,
+        "work_seconds": report.work_seconds,
+        "estimated_seconds": report.estimated_seconds,
+        "estimated_bytes": report.estimated_bytes,
+        "created_at": report.created_at.isoformat(),
+        "changed_at": report.changed_at.isoformat(),
+    }
 
 
 def _plan(item: ItemReport) -> Json | None:
@@ -90,6 +93,8 @@ def _plan(item: ItemReport) -> Json | None:
         "queue": plan.queue,
         "estimated_seconds": plan.estimated_seconds,
         "estimated_bytes": plan.estimated_bytes,
+        "forced_by": [forced.model_dump(mode="json") for forced in plan.forced_by],
+        "split": plan.split.model_dump(mode="json") if plan.split else None,
     }
 
 

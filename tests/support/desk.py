@@ -81,10 +81,10 @@ class Desk:
         return self.file(name)
 
     def capture(self, name: str, *, seconds: float = 1, seed: int = 0, size: str = "352x288") -> Path:
-        """MPEG-2 with MP2 sound in a program stream: has to be encoded."""
+        """MPEG-1 with MP2 sound in a program stream, as on a Video CD: no transfer syntax carries it, it has to be encoded."""
         scene = f"testsrc2=s={size}:r=25:d={seconds},hue=h={seed}"
         sound = f"sine=d={seconds}:sample_rate=48000"
-        video, audio = ("-c:v", "mpeg2video", "-b:v", "4M"), ("-c:a", "mp2", "-b:a", "128k")
+        video, audio = ("-c:v", "mpeg1video", "-b:v", "4M"), ("-c:a", "mp2", "-b:a", "128k")
         ffmpeg(
             "-f", "lavfi", "-i", scene, "-f", "lavfi", "-i", sound, *video, *audio, "-f", "vob", str(self.file(name))
         )

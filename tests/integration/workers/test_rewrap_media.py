@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,3 +121,21 @@ def test_a_cancelled_rewrap_leaves_nothing(studio: Studio) -> None:
             cancelled=lambda: True,
         )
     assert list(studio.folder.glob("out*")) + list(studio.scratch.iterdir()) == []
+
+
+def test_a_bare_mpeg_2_stream_gets_the_times_at_which_its_frames_are_shown(studio: Studio) -> None:
+    path = studio.make("s.m2v", BARS, "-c:v", "mpeg2video", "-bf", 2, "-f", "mpeg2video")
+    clip = studio.file(path)
+    done = studio.rewrap(replace(clip, description=clip.description.model_copy(update={"container": "elementary"})))
+    with av.open(str(done.path)) as container:
+        times = [packet.pts for packet in container.demux(video=0) if packet.size]
+    assert times != sorted(times)  # there are B-frames
+    assert len(set(times)) == 25
+    assert elementary(studio, done.path, "mpeg2video") == elementary(studio, path, "mpeg2video")
+
+
+def test_sound_made_anew_beside_mpeg_2_is_mp3(studio: Studio) -> None:
+    clip = source(studio, "s.mpg", "-c:v", "mpeg2video", "-q:v", 4)
+    done = studio.rewrap(clip, Way.REAUDIO, Audio.KEEP)
+    assert sounds(done.path) in ([("mp3", 48_000, 2)], [("mp3float", 48_000, 2)])
+    assert elementary(studio, done.path, "mpeg2video") == elementary(studio, studio.folder / "s.mpg", "mpeg2video")

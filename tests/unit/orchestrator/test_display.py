@@ -11,17 +11,15 @@ from rich.console import Console
 
 from common.errors import BadMapping, UnreadableSource
 from common.media import AudioStream, Description, DicomFacts
-from common.orders import Finding, Plan
-from common.orders import Path as Way
-from common.recipes import ARCHIVE
+from common.orders import Finding
 from common.stages import State
 from orchestrator.cli import display, findings
 from orchestrator.cli.doctor import Check
 from orchestrator.cli.facts import facts
 from orchestrator.cli.live import LOG_SECONDS, LiveDisplay
 from orchestrator.ledger.database import Sessions
-from orchestrator.ledger.schema import Item, now
-from orchestrator.reports.model import items, job_report
+from orchestrator.ledger.schema import now
+from orchestrator.reports.model import items
 from orchestrator.reports.values import ItemReport, JobReport
 from orchestrator.status import Progress, Running
 
@@ -147,29 +145,6 @@ def test_long_paths_stay_on_one_line() -> None:
     assert str(path) in text(console)
 
 
-def test_a_plan_shows_path_reason_and_estimates(ledger: Sessions, add_item: Any, failed: list[ItemReport]) -> None:
-    plan = Plan(
-        path=Way.ENCODE, reason="no DICOM codec", sop_class_uid="1.2", transfer_syntax_uid="1.2.840.10008.1.2.4.102",
-        recipe=ARCHIVE.ladder[0], estimated_seconds=90, estimated_bytes=4_000_000,
-    )  # fmt: skip
-    add_item(state=State.PLANNED, plan=plan.model_dump(mode="json"))
-    console = page()
-    with ledger.begin() as session:
-        display.show_plan(items(session, "job"), job_report(session, "job"), slots=3, console=console)
-    shown = text(console)
-    for expected in (
-        "encode",
-        "cpu",
-        "4 MB",
-        "1 min 30 s",
-        "3 files",
-        "30 s with 3 at a time",
-        "2 × Add a row.",
-        "moved",
-    ):
-        assert expected in shown
-
-
 def test_a_description_shows_picture_timing_colour_sound_and_identity(description: Description) -> None:
     sound = AudioStream(codec="aac", sample_rate=48000, channels=2, bit_rate=128_000)
     dicom = DicomFacts(
@@ -253,12 +228,3 @@ def test_a_failed_check_shows_its_remedy_and_a_good_one_does_not() -> None:
     assert "Remedy A" not in shown
     assert "MISSING" in shown
     assert "Remedy B" in shown
-
-
-def test_an_item_without_a_plan_shows_its_state_and_reason(ledger: Sessions, add_item: Any) -> None:
-    add_item(state=State.SKIPPED, reason="the same bytes as a.mp4")
-    console = page()
-    with ledger.begin() as session:
-        assert session.get_one(Item, "item1").plan is None
-        display.show_plan(items(session, "job"), job_report(session, "job"), console=console)
-    assert "the same bytes as a.mp4" in text(console)

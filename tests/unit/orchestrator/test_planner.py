@@ -6,11 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from support.descriptions import clip, video
 
 from common.errors import NoLegalPath
-from common.media import AudioStream, Description, DicomFacts, Kind, Scan, VideoStream
+from common.media import AudioStream, DicomFacts, Kind, Scan
 from common.orders import Path
 from common.recipes import ARCHIVE, LOSSLESS, Audio
+from orchestrator.acceptance import Acceptance
 from orchestrator.planner import plan
 
 ROOT = "1.2.840.10008.1.2.4"
@@ -19,36 +21,6 @@ ULTRASOUND_MULTIFRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 AAC = AudioStream(codec="aac", sample_rate=48_000, channels=2, bit_rate=128_000)
 MP2 = AudioStream(codec="mp2", sample_rate=44_100, channels=1, bit_rate=128_000)
 MONO_AAC = AudioStream(codec="aac", sample_rate=44_100, channels=1, bit_rate=64_000)
-
-
-def video(**changes: Any) -> VideoStream:
-    facts: dict[str, Any] = {
-        "codec": "h264",
-        "profile": "High",
-        "level_idc": 40,
-        "width": 1280,
-        "height": 720,
-        "pixel_format": "yuv420p",
-        "full_range": False,
-        "matrix": "bt709",
-        "frame_rate": Fraction(25),
-        "frame_count": 100,
-        "duration_ms": 4000.0,
-        "bit_rate": 4_000_000,
-    }
-    return VideoStream(**facts | changes)
-
-
-def clip(stream: VideoStream | None = None, **changes: Any) -> Description:
-    facts: dict[str, Any] = {
-        "kind": Kind.VIDEO,
-        "digest": "0" * 64,
-        "size_bytes": 2_000_000,
-        "container": "mp4",
-        "moov_first": True,
-        "video": stream or video(),
-    }
-    return Description(**facts | changes)
 
 
 def dicom(syntax: str, sop_class: str = VIDEO_ENDOSCOPIC, **changes: Any) -> DicomFacts:
@@ -119,9 +91,38 @@ def test_what_the_stream_itself_breaks_is_encoded_and_the_reason_names_it(change
     assert (chosen.gate, chosen.rung, chosen.rungs) == (ARCHIVE.gate, 0, 4)
 
 
-def test_mpeg_2_in_a_program_stream_is_encoded() -> None:
-    stream = video(codec="mpeg2video", profile="Main", level_idc=8, width=720, height=576, scan=Scan.TOP_FIELD_FIRST)
-    assert plan(clip(stream, container="mpegps", audio=(MP2,)), ARCHIVE, modality="ES").path is Path.ENCODE
+PAL = {"codec": "mpeg2video", "profile": "Main", "level_idc": 8, "width": 720, "height": 576}
+
+
+def test_a_legal_mpeg_2_tape_is_rewrapped_into_a_transport_stream() -> None:
+    stream = video(**PAL, pixel_aspect=Fraction(16, 15), scan=Scan.TOP_FIELD_FIRST)
+    chosen = plan(clip(stream, container="mpegps", audio=(MP2,)), ARCHIVE, modality="ES")
+    assert (chosen.path, chosen.transfer_syntax_uid, chosen.new_container) == (Path.REWRAP, f"{ROOT}.100", True)
+
+
+def test_mpeg_2_is_encoded_for_a_destination_that_does_not_take_it() -> None:
+    chosen = plan(
+        clip(video(**PAL), container="mpegps"), ARCHIVE, [Acceptance(syntaxes={f"{ROOT}.102"})], modality="ES"
+    )
+    assert (chosen.path, chosen.transfer_syntax_uid) == (Path.ENCODE, f"{ROOT}.102")
+    assert chosen.forced_by[-1].rule == "destination.syntax"
+
+
+def test_mpeg_2_with_holes_in_its_time_stamps_is_encoded_because_its_rate_is_none_of_the_table() -> None:
+    stream = video(
+        codec="mpeg2video", profile="Main", level_idc=8, width=720, height=480, frame_rate=Fraction(1400, 50)
+    )
+    chosen = plan(clip(stream, container="mpegps"), ARCHIVE, modality="ES")
+    assert (chosen.path, chosen.forced_by[-1].rule) == (Path.ENCODE, "stream.geometry")
+
+
+def test_mp2_sound_beside_mpeg_2_is_made_anew_when_it_is_kept() -> None:
+    chosen = plan(clip(video(**PAL), container="mpegps", audio=(MP2,)), ARCHIVE, audio=Audio.KEEP, modality="ES")
+    assert (chosen.path, chosen.transfer_syntax_uid) == (Path.REAUDIO, f"{ROOT}.100")
+    assert [(each.path, each.rule) for each in chosen.forced_by] == [
+        (Path.KEEP, "source.plain"),
+        (Path.REWRAP, "audio.format"),
+    ]
 
 
 def test_a_legal_stream_in_a_container_that_dicom_does_not_know_is_rewrapped() -> None:

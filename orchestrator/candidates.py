@@ -1,0 +1,73 @@
+"""Which transfer syntaxes a stream may go under as it is, and when it takes several instances. Pure."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid
+from common.media import Description
+from common.orders import Split
+from orchestrator.acceptance import Destinations, short
+
+_PLAIN = (f"{ROOT}.102", f"{ROOT}.103", f"{ROOT}.104")
+_PACKED = (f"{ROOT}.105", f"{ROOT}.102", f"{ROOT}.103")
+_MVC = (f"{ROOT}.106",)
+_MPEG2 = (f"{ROOT}.100", f"{ROOT}.101")
+_HEVC = (f"{ROOT}.107", f"{ROOT}.108")
+
+MVC_PROFILES = frozenset({"Stereo High", "Multiview High"})
+
+GOP_BYTES = 64 << 20
+"""A part ends at the last GOP border before its limit: eight seconds at the highest rate of level 4.1 (62.5 Mbit/s) are lost."""
+
+
+def candidates(source: Description) -> tuple[str, ...]:
+    """Base syntaxes and twins for the stream as it is, the preferred first; whether it is legal there is asked later.
+
+    A DICOM object's own syntax comes first. .102 goes before .103, which more archives know it than Blu-ray's subset, and
+    before .104. Frame-packed stereo goes to .105, which alone announces it; a multiview stream to .106 alone. Where one
+    fragment cannot hold the stream, a fragmentable twin goes before its base syntax, which then takes several instances.
+    """
+    own = (by_uid(source.dicom.transfer_syntax_uid).base_uid,) if source.dicom is not None else ()
+    bases = tuple(dict.fromkeys((*own, *_preferred(source))))
+    if stream_bytes(source) <= MAX_FRAGMENT_BYTES:
+        return bases
+    pairs = ((uid, uid) if by_uid(uid).fragmentable else (f"{uid}.1", uid) for uid in bases)
+    return tuple(dict.fromkeys(uid for pair in pairs for uid in pair))
+
+
+def _preferred(source: Description) -> tuple[str, ...]:
+    video = source.video
+    if video.codec == "h264":
+        return _MVC if video.profile in MVC_PROFILES else _PACKED if video.frame_packed else _PLAIN
+    return {"mpeg2video": _MPEG2, "hevc": _HEVC}.get(video.codec, ())
+
+
+def container_of(codec: str) -> str:
+    """The container that an encode or a new rewrap writes around this codec."""
+    return "mpegts" if codec == "mpeg2video" else "mp4"
+
+
+def stream_bytes(source: Description) -> int:
+    """Bytes of what becomes Pixel Data when nothing is encoded."""
+    dicom = source.dicom
+    return dicom.stream_length if dicom is not None and dicom.stream_length else source.size_bytes
+
+
+def split_of(uid: str, size_bytes: int, destinations: Destinations) -> Split | None:
+    """How an instance of this syntax and size has to be parted; None: not at all.
+
+    Two things ask for it: one fragment of a syntax that takes only one (PS3.5 A.4), and a destination's largest instance.
+    """
+    smallest, limit = destinations.smallest, None
+    rule, clause, why = "encapsulation.fragments", "PS3.5 A.4", f"{short(uid)} holds one fragment, at most 2³²−2 bytes"
+    if not by_uid(uid).fragmentable:
+        limit = MAX_FRAGMENT_BYTES
+    if smallest is not None and smallest.max_bytes is not None and (limit is None or smallest.max_bytes < limit):
+        limit = smallest.max_bytes
+        rule, clause, why = "destination.size", "acceptance", f"{smallest.name} takes at most {limit:,} bytes"
+    if limit is None or size_bytes <= limit:
+        return None
+    usable = max(limit - GOP_BYTES, limit // 2)
+    parts = max(2, ceil(size_bytes / usable))
+    return Split(parts=parts, limit_bytes=limit, rule=rule, clause=clause, why=why)

@@ -1,0 +1,89 @@
+"""``cinefarm plan``: list, describe and plan a tree as it comes, in flat memory, without a farm, a ledger or a store."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.recipes import Audio
+from orchestrator.acceptance import Acceptance, Destinations
+from orchestrator.cli import plan_display
+from orchestrator.cli.migration import Migration
+from orchestrator.cli.plain import stderr_console
+from orchestrator.describing import describe_all
+from orchestrator.estimates import Line
+from orchestrator.forecast import Question, Totals, forecast
+from orchestrator.ingest.folder import Found, find, parse_source
+from orchestrator.ingest.mapping import write_template
+from orchestrator.reports import planlines
+from orchestrator.reports.values import PROBLEMS
+
+NEWS_SECONDS = 5.0
+"""Time between two words on stderr about how far it has come, where items are not shown to a person as they come."""
+
+
+@dataclass(frozen=True)
+class Planning:
+    """How to plan, besides what to migrate."""
+
+    full: bool = False  # read every byte, as a migration does
+    readers: int | None = None  # sources described at a time; default: the cores
+    accepts: tuple[Acceptance, ...] = ()
+    line: Line | None = None  # to the destinations
+    write_map: Path | None = None
+
+
+def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
+    """Show what a migration would do, item by item, then the sums. Returns 0, or 1 when some items cannot be migrated."""
+    if how.write_map is not None:
+        _write_map(asked, how.write_map)
+    destinations = Destinations.of(asked.request.destinations, how.accepts)
+    question = Question(asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping)
+    totals, ignored, news = Totals(), Counter[str](), _News(quiet=not as_json and sys.stdout.isatty())
+    readers = how.readers or len(os.sched_getaffinity(0))
+    sources = _found(asked, ignored)
+    if not as_json:
+        plan_display.show_head()
+    with closing(describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers)) as described:
+        for item in forecast(described, question):
+            totals.add(item)
+            print(planlines.item_line(item)) if as_json else plan_display.show_item(item)  # noqa: T201 the answer
+            news.tell(totals)
+    estimate = planlines.Estimate(totals, asked.cpu_slots, how.line, full=how.full)
+    if as_json:
+        print(planlines.summary_line(estimate, asked.request))  # noqa: T201 the answer
+    else:
+        plan_display.show_totals(estimate, len(asked.request.destinations), ignored)
+    return int(any(totals.counts[state] for state in PROBLEMS))
+
+
+def _found(asked: Migration, ignored: Counter[str]) -> Iterator[Found]:
+    for source in asked.request.sources:
+        yield from find(parse_source(source).path, exclude=asked.exclude, ignored=ignored)
+
+
+def _write_map(asked: Migration, path: Path) -> None:
+    count = write_template(_found(asked, Counter()), path)
+    print(f"{count} lines to fill in: {path}", file=sys.stderr)  # noqa: T201
+
+
+class _News:
+    """Says on stderr now and then how many items have been planned."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._begun = self._last = time.monotonic()
+
+    def tell(self, totals: Totals) -> None:
+        now = time.monotonic()
+        if self._quiet or now - self._last < NEWS_SECONDS:
+            return
+        self._last = now
+        done = totals.counts.total()
+        stderr_console().print(f"{done} planned, {done / (now - self._begun):.0f} a second", soft_wrap=True)

@@ -1,0 +1,138 @@
+"""Have sources described for a plan by children of the workers' code, some at a time, in the order of finding."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from common.errors import ResourceLimit, UnreadableSource
+from common.media import Description
+from common.orders import Failure
+from common.settings import Settings
+from orchestrator.ingest.folder import Found
+
+Outcome = Description | Failure
+
+AHEAD = 16
+"""Sources a child that may wait for the one in front of them: a long one must not leave the others idle."""
+
+RENEW = 5_000
+"""Sources after which a child is replaced: decoders leak, and a leak must not grow with the tree."""
+
+SLOWEST_READ = 20_000_000
+"""Bytes/s of a slow network disk, for the time limit where all bytes are read (as in workers.describe)."""
+
+
+class Describer:
+    """One child. A source that crashes or stalls it costs itself alone: the next one gets a new child."""
+
+    def __init__(self, settings: Settings, *, quick: bool) -> None:
+        self._settings, self._quick = settings, quick
+        self._child: subprocess.Popen[bytes] | None = None
+        self._asked = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def ask(self, found: Found) -> Outcome:
+        """What a source is, or why it cannot be told."""
+        if found.problem is not None:
+            return Failure.of(found.problem)
+        seconds = self._settings.describe_seconds + (0 if self._quick else found.size_bytes / SLOWEST_READ)
+        try:
+            answer = json.loads(self._answer(found, seconds))
+        except TimeoutError:
+            self._end()
+            return Failure.of(ResourceLimit(f"describing the source took longer than {seconds:.0f} s"))
+        except (OSError, EOFError):
+            self._end()
+            return Failure.of(UnreadableSource("the decoder crashed on this source"))
+        if "failure" in answer:
+            return Failure.model_validate(answer["failure"])
+        return Description.model_validate(answer["description"])
+
+    def _answer(self, found: Found, seconds: float) -> bytes:
+        child = self._running()
+        if child.stdin is None or child.stdout is None:
+            raise EOFError
+        child.stdin.write(json.dumps({"path": str(found.path), "hint": found.path.suffix.lower()}).encode() + b"\n")
+        child.stdin.flush()
+        return _line(child.stdout.fileno(), time.monotonic() + seconds)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._asked >= RENEW:
+            self._end()
+        if self._child is None:
+            flags = ["--quick"] if self._quick else []
+            argv = [sys.executable, "-m", "workers", "describe-each", "--parent", str(os.getpid()), *flags]
+            pipe = subprocess.PIPE
+            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0)
+        self._asked += 1
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child, self._asked = self._child, None, 0
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+
+def _line(fd: int, until: float) -> bytes:
+    """One answer. Raises: TimeoutError, EOFError."""
+    got = bytearray()
+    while not got.endswith(b"\n"):
+        if not select.select([fd], [], [], max(0.0, until - time.monotonic()))[0]:
+            raise TimeoutError
+        data = os.read(fd, 1 << 16)
+        if not data:
+            raise EOFError
+        got += data
+    return bytes(got)
+
+
+def describe_all(
+    sources: Iterable[Found], settings: Settings, *, quick: bool, at_a_time: int
+) -> Generator[tuple[Found, Outcome]]:
+    """Each source with what it is, in the order of finding; only a few a child are held, however many there are."""
+    mine, children = threading.local(), list[Describer]()
+
+    def begin() -> None:
+        mine.child = Describer(settings, quick=quick)
+        children.append(mine.child)
+
+    def ask(found: Found) -> Outcome:
+        outcome: Outcome = mine.child.ask(found)
+        return outcome
+
+    pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="describe", initializer=begin)
+    waiting: deque[tuple[Found, Future[Outcome]]] = deque()
+    stream = iter(sources)
+    try:
+        while True:
+            room = at_a_time * AHEAD - len(waiting)
+            waiting.extend((found, pool.submit(ask, found)) for found in islice(stream, room))
+            if not waiting:
+                return
+            found, outcome = waiting.popleft()
+            yield found, outcome.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.__exit__(None, None, None)
+        pool.shutdown()

@@ -1,0 +1,61 @@
+"""What destinations take, as it is written and as it is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.dicom.transfer_syntaxes import ROOT
+from common.errors import PolicyError
+from orchestrator.acceptance import Acceptance, Destinations, parse_acceptance
+
+PACS = "dicom://PACS@host:104"
+
+
+def test_all_that_can_be_said_is_read() -> None:
+    said = parse_acceptance(f"{PACS} syntaxes=.102,1.2.840.10008.1.2.4.107 containers=mp4 fragmentable=yes max=4GiB")
+    assert said == Acceptance(
+        destination=PACS,
+        syntaxes=frozenset({f"{ROOT}.102", f"{ROOT}.107"}),
+        containers=frozenset({"mp4"}),
+        fragmentable=True,
+        max_bytes=4 * 2**30,
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "syntaxes=",
+        "syntaxes=.50",
+        "fragmentable=maybe",
+        "max=much",
+        "max=0",
+        "colour=red",
+        "max=1GB max=2GB",
+        "containers=avi",
+    ],
+)
+def test_what_is_not_understood_is_refused_with_an_example(said: str) -> None:
+    with pytest.raises(PolicyError) as refused:
+        parse_acceptance(f"{PACS} {said}")
+    assert refused.value.hint
+
+
+def test_an_archive_is_taken_to_refuse_fragmentable_twins_and_a_folder_to_take_all() -> None:
+    assert Acceptance.of(PACS).refuses(f"{ROOT}.102.1").rule == "destination.fragments"
+    assert Acceptance.of(PACS).refuses(f"{ROOT}.107") is None
+    assert Acceptance.of("/out").refuses(f"{ROOT}.102.1") is None
+
+
+def test_what_is_stated_takes_the_place_of_what_is_assumed() -> None:
+    stated = Acceptance(destination=PACS, max_bytes=10)
+    places = Destinations.of([PACS, "/out"], [stated])
+    assert places.each[0] is stated
+    assert places.smallest is stated
+
+
+def test_one_destination_that_refuses_is_enough_and_is_named() -> None:
+    places = Destinations((Acceptance(), Acceptance(destination=PACS, syntaxes={f"{ROOT}.100"})))
+    assert places.refuses(f"{ROOT}.100") is None
+    assert PACS in places.refuses(f"{ROOT}.102").why

@@ -1,0 +1,48 @@
+"""Describe one file after another for a plan: asked on stdin, answered on stdout, a JSON line each.
+
+The process is its own sandbox. A source that crashes or stalls it costs the asker one restart, and a tree of a million files is
+not a million forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from common.errors import CinefarmError, InternalFault, ResourceLimit
+from common.forks import Limits, bind
+from common.orders import Failure
+from common.settings import Settings
+from workers.describe import describe
+
+
+def serve(*, quick: bool, parent: int) -> None:
+    """Answer until stdin ends. ``parent`` is the process that this one must not outlive."""
+    bind(parent, Limits(memory_bytes=Settings().child_memory_bytes))
+    answers = os.dup(1)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # decoders print what they like; answers alone go to the asker
+        os.dup2(silence, stream)
+    with os.fdopen(answers, "wb") as out:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            out.write(_answer(line, quick) + b"\n")
+            out.flush()
+
+
+def _answer(line: bytes, quick: bool) -> bytes:
+    asked = json.loads(line)
+    try:
+        found = describe(Path(asked["path"]), asked["hint"], quick=quick)
+    except CinefarmError as error:
+        return _failed(error)
+    except MemoryError:
+        return _failed(ResourceLimit("describing the source met its limit on memory"))
+    except Exception as error:  # its message may quote the source
+        return _failed(InternalFault(f"describing the source failed with {type(error).__name__}"))
+    return b'{"description":' + found.model_dump_json().encode() + b"}"
+
+
+def _failed(error: CinefarmError) -> bytes:
+    return b'{"failure":' + Failure.of(error).model_dump_json().encode() + b"}"
