@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
 from common.media import Value
 
 
@@ -102,6 +103,12 @@ class Profile(Value):
     )
     hardware: Hardware = Hardware.NEVER
     gate: Gate
+    frames: tuple[FrameRecipe, ...] = Field(
+        default=(), description="code frame by frame, the preferred first; none: make video"
+    )
+    frames_of_any: bool = Field(
+        default=False, description="also of video and of compressed frames: a person named the syntax"
+    )
 
     def recipes(self, rung: int) -> tuple[Recipe, ...]:
         """Every recipe of one rung, the preferred target first."""
@@ -211,5 +218,21 @@ LOSSLESS = Profile(
     ladder=(),
     gate=Gate(thresholds=()),
 )
+PRIMARY = Profile(
+    name="primary",
+    purpose="primary diagnosis: every frame kept bit for bit, as compressed images",
+    ladder=(),
+    gate=Gate(thresholds=()),
+    frames=PRIMARY_LADDER,
+)
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARCHIVE, DIAGNOSTIC, REVIEW, LOSSLESS)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARCHIVE, DIAGNOSTIC, REVIEW, LOSSLESS, PRIMARY)}
+
+
+def in_frames(profile: Profile, transfer_syntax_uid: str) -> Profile:
+    """The profile, but every source becomes a sequence of images under this transfer syntax; its gate judges lossy ones.
+
+    Raises:
+        NoLegalPath: Cinefarm writes no frames under it.
+    """
+    return profile.model_copy(update={"frames": frame_ladder(transfer_syntax_uid), "frames_of_any": True})

@@ -15,6 +15,7 @@ from common.orders import Finding, Path, Plan
 from common.picture import encoded_size
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
+from orchestrator.frame_planner import plan_frames
 
 REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
     "h264": (f"{ROOT}.102", f"{ROOT}.104"),
@@ -59,6 +60,12 @@ def plan(
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
+    if profile.frames and (
+        framed := plan_frames(
+            description, profile, rung, destination_syntaxes, modality=modality, requested_class=requested_class
+        )
+    ):
+        return framed
     wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
     kept, why_not_kept = wanted.keep()
     if kept:
