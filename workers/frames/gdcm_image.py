@@ -24,7 +24,7 @@ def encode(values: Samples, shape: Shape, transfer_syntax_uid: str) -> bytes:
     import gdcm
 
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetByteStringValue(values.tobytes())
+    element.SetByteStringValue(values.tobytes() + b"\0" * (values.nbytes % 2))
     writer = gdcm.ImageWriter()  # owns the image: one made in Python is freed twice
     image = _described(writer.GetImage(), shape, values.dtype.itemsize, _NATIVE)
     image.SetDataElement(element)

@@ -73,10 +73,12 @@ def _by_ffmpeg(codec: str, shape: Shape) -> Decode:
 
 
 def _by_openjpeg(shape: Shape) -> Decode:
-    from openjpeg.utils import decode_pixel_data
+    import io
+
+    from openjpeg.utils import decode as read
 
     def decode(data: bytes) -> NDArray[Any]:
-        pixels = np.asarray(decode_pixel_data(data)).reshape(shape.array)
+        pixels = np.asarray(read(io.BytesIO(data))).reshape(shape.array)
         return np.asarray(pixels.view(f"u{pixels.dtype.itemsize}"), dtype=shape.dtype)
 
     return decode
