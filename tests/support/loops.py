@@ -75,7 +75,7 @@ def loop(pixels: Pixels, photometric: str, bits: int = 0, **attributes: object) 
 def palette(frames: int = 3) -> Dataset:
     """PALETTE COLOR: 8-bit indices, three tables of 256 entries of 16 bits."""
     ramp = np.arange(256, dtype=np.uint16)
-    tables = {"Red": ramp * 257, "Green": (255 - ramp) * 257, "Blue": (ramp * 7 % 256) * 257}
+    tables = {"Red": ramp * 256, "Green": (255 - ramp) * 257, "Blue": (ramp * 7 % 256) * 257}
     made = loop(grey(8, frames=frames), "PALETTE COLOR")
     for name, table in tables.items():
         setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])

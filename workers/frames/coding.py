@@ -64,10 +64,10 @@ def take(path: Path, description: Description, recipe: FrameRecipe) -> Taken:
     if description.kind is not Kind.DICOM_FRAMES:
         shape, frames = video_frames(path, description)
         form = Form(shape, lambda frame: frame.values)
-        return Taken(frames, form, _image(form.shape, recipe, description.video.frame_count, 8))
+        return Taken(frames, form, _image(form.shape, recipe, description.video.frame_count))
     stored = stored_frames(path)
     form, layout, lost = form_for(stored, recipe), stored.layout, ""
-    image = _image(form.shape, recipe, layout.frames, layout.allocated)
+    image = _image(form.shape, recipe, layout.frames)
     if recipe.codec == "rle":  # cells lie as they did
         image = replace(image, stored=layout.stored, high=layout.high, signed=layout.signed)
     elif stored.overlays:
@@ -120,8 +120,8 @@ def _code(taken: Taken, coder: Encoder, second: Prover | None, coded: Coded, out
         out.write(data)
 
 
-def _image(shape: Shape, recipe: FrameRecipe, frames: int, allocated: int) -> CodedImage:
-    """Bare values: High Bit is the highest of them, colour is by pixel."""
+def _image(shape: Shape, recipe: FrameRecipe, frames: int) -> CodedImage:
+    """Bare values: in as many bytes as they need (DCMTK refuses 8 coded bits in 16), High Bit the highest, colour by pixel."""
     photometric = shape.photometric
     if photometric == "RGB":
         photometric = frame_syntax(recipe.transfer_syntax_uid).rgb_as
@@ -133,7 +133,7 @@ def _image(shape: Shape, recipe: FrameRecipe, frames: int, allocated: int) -> Co
         columns=shape.columns,
         samples=shape.samples,
         photometric=photometric,
-        allocated=8 if recipe.codec == "jpeg" else allocated,
+        allocated=8 * shape.dtype.itemsize,
         stored=shape.stored,
         high=shape.stored - 1,
         signed=shape.signed,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from support import loops
+from support.desk import ffmpeg
 
 from common.dicom.frame_syntaxes import (
     HTJ2K_LOSSLESS,
@@ -22,8 +26,10 @@ from common.dicom.frame_syntaxes import (
     RLE_LOSSLESS,
 )
 from common.errors import NoLegalPath
+from common.frame_recipes import JPEG_LS
 from common.orders import Path as Way
 from common.orders import TranscodeDone, TranscodeOrder
+from common.process import Limits, call
 from common.recipes import PRIMARY, REVIEW, Gate, Profile, in_frames
 from common.settings import Settings
 from common.store.folder import FolderStore
@@ -31,6 +37,7 @@ from orchestrator import work
 from orchestrator.planner import plan
 from workers.attempt import Attempt
 from workers.describe import describe_sandboxed
+from workers.frames.coding import code_frames
 from workers.transcode import transcode
 
 LOSSLESS = (JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS, RLE_LOSSLESS)
@@ -48,6 +55,9 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
     "ybr": lambda: loops.loop(loops.colour(), "YBR_FULL"),
     "odd": lambda: loops.loop(loops.grey(8, rows=41, columns=63), "MONOCHROME2"),
 }
+UNGATED = REVIEW.model_copy(update={"gate": Gate(thresholds=())})
+"""Noise and saturated edges are too much for 4:2:2."""
+
 BEYOND_HTJ2K = {"mono10", "mono12", "signed12"}
 
 
@@ -146,8 +156,7 @@ def test_colour_by_plane_is_described_as_it_is_coded(
     pixels = loops.colour()
     before = loops.loop(pixels, "RGB", PlanarConfiguration=1, PixelData=pixels.transpose(0, 3, 1, 2).tobytes())
     source = loops.save(before, tmp_path / "loop.dcm")
-    ungated = REVIEW.model_copy(update={"gate": Gate(thresholds=())})  # noise in colour is too much for 4:2:2
-    made = bench.instance(bench.run(source, in_frames(ungated, syntax)))
+    made = bench.instance(bench.run(source, in_frames(UNGATED, syntax)))
     assert (made.PhotometricInterpretation, made.PlanarConfiguration) == (photometric, 0)
     assert stored_values(made).shape == pixels.shape
 
@@ -211,3 +220,115 @@ def test_jpeg_frames_below_the_gate_do_not_leave(bench: Bench, tmp_path: Path) -
     done = bench.run(loops.save(SOURCES["rgb"](), tmp_path / "loop.dcm"), profile)
     assert not done.verdict.passed
     assert done.instance_key == ""
+
+
+@pytest.mark.peer("dciodvfy")
+@pytest.mark.parametrize("kind", ["rgb", "mono12", "palette"])
+@pytest.mark.parametrize("syntax", [JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, RLE_LOSSLESS, JPEG_BASELINE])
+def test_dciodvfy_finds_no_error_that_the_source_had_not(bench: Bench, syntax: str, kind: str, tmp_path: Path) -> None:
+    if (syntax, kind) == (JPEG_BASELINE, "mono12"):
+        pytest.skip("JPEG Baseline holds 8 bits")
+    source = loops.save(SOURCES[kind](), tmp_path / "loop.dcm")
+    done = bench.run(source, in_frames(UNGATED, syntax))
+    made = tmp_path / "made.dcm"
+    made.write_bytes(bench.store.get(done.instance_key))
+    assert errors(made) <= errors(source)
+
+
+def errors(path: Path) -> set[str]:
+    run = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    return {line for line in (run.stdout + run.stderr).splitlines() if line.startswith("Error")}
+
+
+@pytest.mark.peer("dcmdjpls")
+@pytest.mark.parametrize("kind", ["rgb", "signed12", "mono8in16"])
+def test_dcmtk_reads_the_same_values(bench: Bench, kind: str, tmp_path: Path) -> None:
+    source = loops.save(SOURCES[kind](), tmp_path / "loop.dcm")
+    for syntax, program in ((JPEG_LS_LOSSLESS, "dcmdjpls"), (RLE_LOSSLESS, "dcmdrle")):
+        coded, plain = tmp_path / f"{program}.dcm", tmp_path / f"{program}.plain.dcm"
+        coded.write_bytes(bench.store.get(bench.run(source, in_frames(REVIEW, syntax)).instance_key))
+        subprocess.run([program, str(coded), str(plain)], check=True)
+        np.testing.assert_array_equal(stored_values(pydicom.dcmread(plain)), stored_values(pydicom.dcmread(source)))
+
+
+def test_a_big_endian_palette_is_the_same_in_little_endian(bench: Bench, tmp_path: Path) -> None:
+    before, source = loops.palette(), tmp_path / "big.dcm"
+    shown = pydicom.pixels.apply_color_lut(before.pixel_array, before)
+    for name in ("Red", "Green", "Blue"):
+        table = np.frombuffer(before[f"{name}PaletteColorLookupTableData"].value, "<u2")
+        setattr(before, f"{name}PaletteColorLookupTableData", table.astype(">u2").tobytes())
+    before.file_meta.TransferSyntaxUID, before.preamble = pydicom.uid.ExplicitVRBigEndian, bytes(128)
+    pydicom.dcmwrite(source, before, implicit_vr=False, little_endian=False)
+    made = bench.instance(bench.run(source, PRIMARY))
+    np.testing.assert_array_equal(pydicom.pixels.apply_color_lut(made.pixel_array, made), shown)
+
+
+def test_compressed_frames_are_decoded_for_a_syntax_that_a_person_named(bench: Bench, tmp_path: Path) -> None:
+    first = bench.run(loops.save(SOURCES["rgb"](), tmp_path / "loop.dcm"), in_frames(REVIEW, JPEG_2000_LOSSLESS))
+    again = tmp_path / "again.dcm"
+    again.write_bytes(bench.store.get(first.instance_key))
+    made = bench.instance(bench.run(again, in_frames(REVIEW, JPEG_LS_LOSSLESS)))
+    assert (made.PhotometricInterpretation, made.SOPInstanceUID) == ("RGB", "2.25.4711")
+    np.testing.assert_array_equal(stored_values(made), loops.colour())
+
+
+def test_native_half_chroma_is_written_in_full(bench: Bench, tmp_path: Path) -> None:
+    full = loops.colour()
+    luma, chroma = full[..., 0].reshape(3, 48, 32, 2), full[:, :, ::2, 1:]
+    packed = np.concatenate([luma, chroma], axis=-1)
+    before = loops.loop(full, "YBR_FULL_422", PixelData=packed.tobytes())
+    made = bench.instance(bench.run(loops.save(before, tmp_path / "loop.dcm"), PRIMARY))
+    values = stored_values(made)
+    assert made.PhotometricInterpretation == "YBR_FULL"
+    np.testing.assert_array_equal(values[..., 0], full[..., 0])
+    np.testing.assert_array_equal(values[:, :, ::2, 1:], chroma)
+    np.testing.assert_array_equal(values[:, :, 1::2, 1:], chroma)
+
+
+@pytest.mark.parametrize("syntax", [JPEG_LS_LOSSLESS, JPEG_BASELINE])
+def test_a_video_becomes_images_of_what_its_decoder_gives(bench: Bench, syntax: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", "-pix_fmt", "yuv420p", "-c:v", "libx264", str(clip))
+    made = bench.instance(bench.run(clip, in_frames(UNGATED, syntax)))
+    frames = pydicom.pixels.pixel_array(made)
+    assert frames.shape == (10, 120, 160, 3)
+    assert (made.LossyImageCompression, made.ImageType[0], str(made.FrameTime)) == ("01", "DERIVED", "40.0")
+    assert "decoded video converted to RGB" in made.DerivationDescription
+    raw = tmp_path / "clip.rgb"
+    ffmpeg(
+        "-i",
+        str(clip),
+        "-vf",
+        "scale=in_color_matrix=bt601:in_range=tv:flags=bicubic",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        str(raw),
+    )
+    expected = np.fromfile(raw, np.uint8).reshape(frames.shape)
+    assert np.abs(frames.astype(int) - expected).mean() < 3
+
+
+def test_memory_does_not_grow_with_the_number_of_frames(bench: Bench, tmp_path: Path) -> None:
+    sources = [
+        long_loop(tmp_path, frames) for frames in (4, 120)
+    ]  # a child inherits what lies in memory: all made before
+    described = [describe_sandboxed(source, ".dcm", bench.settings) for source in sources]
+    few, many = (
+        call(peak, source, description, JPEG_LS, tmp_path / "spool", limits=Limits(), what="coding")
+        for source, description in zip(sources, described, strict=True)
+    )
+    assert sources[1].stat().st_size > 15_000_000
+    assert many - few < 4_000_000
+
+
+def long_loop(folder: Path, frames: int) -> Path:
+    pixels = loops.grey(16, frames=frames, rows=256, columns=256)
+    return loops.save(loops.loop(pixels, "MONOCHROME2"), folder / f"{frames}.dcm")
+
+
+def peak(*arguments: Any) -> int:
+    """Bytes of memory that coding took at most, of a process that had everything loaded."""
+    code_frames(*arguments)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
