@@ -285,8 +285,10 @@ def test_native_half_chroma_is_written_in_full(bench: Bench, tmp_path: Path) -> 
     np.testing.assert_array_equal(values[:, :, 1::2, 1:], chroma)
 
 
-@pytest.mark.parametrize("syntax", [JPEG_LS_LOSSLESS, JPEG_BASELINE])
-def test_a_video_becomes_images_of_what_its_decoder_gives(bench: Bench, syntax: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("syntax", "mean_error"), [(JPEG_LS_LOSSLESS, 1), (JPEG_BASELINE, 6)])
+def test_a_video_becomes_images_of_what_its_decoder_gives(
+    bench: Bench, syntax: str, mean_error: float, tmp_path: Path
+) -> None:
     clip = tmp_path / "clip.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", "-pix_fmt", "yuv420p", "-c:v", "libx264", str(clip))
     made = bench.instance(bench.run(clip, in_frames(UNGATED, syntax)))
@@ -307,7 +309,7 @@ def test_a_video_becomes_images_of_what_its_decoder_gives(bench: Bench, syntax: 
         str(raw),
     )
     expected = np.fromfile(raw, np.uint8).reshape(frames.shape)
-    assert np.abs(frames.astype(int) - expected).mean() < 3
+    assert np.abs(frames.astype(int) - expected).mean() < mean_error
 
 
 def test_memory_does_not_grow_with_the_number_of_frames(bench: Bench, tmp_path: Path) -> None:
