@@ -95,12 +95,12 @@ def main() -> int:
         for kind, (bits, colour) in kinds.items():
             pixels = speckle(frames, bits, colour=colour)
             source = write(pixels, bits, Path(name) / "loop.dcm")
-            print(f"\n{kind}, {frames} frames of {SIDE}×{SIDE}\n")  # noqa: T201
-            print("| coding | ratio | frames/s, proven | pydicom's ratio | pydicom's frames/s, unproven |")  # noqa: T201
-            print("|---|---|---|---|---|")  # noqa: T201
+            print(f"\n{kind}, {frames} frames of {SIDE}×{SIDE}\n")
+            print("| coding | ratio | frames/s, proven | pydicom's ratio | pydicom's frames/s, unproven |")
+            print("|---|---|---|---|---|")
             for recipe in (ladder[0] for ladder in FRAME_LADDERS.values()):
                 if bits == 8 or recipe.codec in ("jpegls", "jpeg2000", "rle"):
-                    print(compare(source, recipe, Path(name), pixels))  # noqa: T201
+                    print(compare(source, recipe, Path(name), pixels))
     return 0
 
 

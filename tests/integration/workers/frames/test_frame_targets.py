@@ -26,7 +26,7 @@ from common.dicom.frame_syntaxes import (
     RLE_LOSSLESS,
 )
 from common.errors import NoLegalPath
-from common.frame_recipes import JPEG_LS
+from common.frame_recipes import JPEG_LS, FrameRecipe
 from common.orders import Path as Way
 from common.orders import TranscodeDone, TranscodeOrder
 from common.process import Limits, call
@@ -37,7 +37,10 @@ from orchestrator import work
 from orchestrator.planner import plan
 from workers.attempt import Attempt
 from workers.describe import describe_sandboxed
+from workers.frames import coding
 from workers.frames.coding import code_frames
+from workers.frames.encoders import Encoder, encoder
+from workers.frames.stored import Shape
 from workers.transcode import transcode
 
 LOSSLESS = (JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS, RLE_LOSSLESS)
@@ -334,3 +337,17 @@ def peak(*arguments: Any) -> int:
     """Bytes of memory that coding took at most, of a process that had everything loaded."""
     code_frames(*arguments)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_a_frame_that_another_decoder_reads_otherwise_keeps_the_instance_here(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(recipe: FrameRecipe, shape: Shape) -> Encoder:
+        sound = encoder(recipe, shape)
+        return Encoder(lambda values: sound.encode(values ^ np.uint8(values[0, 0] == 0)), sound.tool)
+
+    monkeypatch.setattr(coding, "encoder", careless)
+    done = bench.run(loops.save(SOURCES["mono8"](), tmp_path / "loop.dcm"), PRIMARY)
+    assert done.verdict.misses == ("1 of 3 frames differ when FFmpeg reads them: 1",)
+    assert done.instance_key == ""
+    assert bench.evidence(done)["frames"]["unequal"] == [0]  # type: ignore[index]
