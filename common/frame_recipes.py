@@ -66,7 +66,7 @@ FRAME_LADDERS: dict[str, tuple[FrameRecipe, ...]] = {
 """Transfer syntax → its recipes, each rung nearer to the source than the one before."""
 
 PRIMARY_LADDER: tuple[FrameRecipe, ...] = (JPEG_LS, JPEG_2000, RLE)
-"""For primary diagnosis: the smallest first; the next where a destination does not take it or it cannot hold every bit."""
+"""For primary diagnosis: JPEG-LS is widely read and codes fast; the next where it is not taken or cannot hold every bit."""
 
 
 def frame_ladder(uid: str) -> tuple[FrameRecipe, ...]:

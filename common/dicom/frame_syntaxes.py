@@ -86,7 +86,7 @@ FRAME_SYNTAXES: tuple[FrameSyntax, ...] = (
         rgb_as="YBR_FULL_422",
     ),
 )
-"""The most compact lossless coding first, as measured by benchmarks/bench_frames.py; JPEG Baseline alone loses."""
+"""Lossless codings in the order of preference (docs/frames.md has their figures); JPEG Baseline alone loses."""
 
 _BY_UID = {syntax.uid: syntax for syntax in FRAME_SYNTAXES}
 
