@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from common.errors import Actor, CinefarmError
+from common.frame_recipes import FrameRecipe
 from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
 
@@ -26,6 +27,7 @@ class Path(StrEnum):
     REWRAP = "rewrap"  # same bitstream, new container or header; nothing is decoded
     REAUDIO = "reaudio"  # same video bitstream, only the sound is made anew
     ENCODE = "encode"
+    FRAMES = "frames"  # each frame coded as an image of its own
 
 
 class Forced(Value):
@@ -55,6 +57,7 @@ class Plan(Value):
     sop_class_uid: str
     transfer_syntax_uid: str
     recipe: Recipe | None = Field(default=None, description="ENCODE only: the rung to try")
+    frame_recipe: FrameRecipe | None = Field(default=None, description="FRAMES only: the rung to try")
     rung: int = 0
     rungs: int = 0
     gate: Gate | None = None

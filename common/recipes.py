@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from common.dicom.transfer_syntaxes import ROOT
+from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
 from common.media import Value
 
 
@@ -112,6 +113,12 @@ class Profile(Value):
     target: str = Field(default="", description="the one transfer syntax a person asked for; empty: what fits is taken")
     keep_bits: bool = Field(
         default=False, description="a source of more than 8 bits goes to Main 10 where that is taken, not to 8 bits"
+    )
+    frames: tuple[FrameRecipe, ...] = Field(
+        default=(), description="code frame by frame, the preferred first; none: make video"
+    )
+    frames_of_any: bool = Field(
+        default=False, description="also of video and of compressed frames: a person named the syntax"
     )
 
     def recipes(self, rung: int) -> tuple[Recipe, ...]:
@@ -254,5 +261,21 @@ LOSSLESS = Profile(
     ladder=(),
     gate=Gate(thresholds=()),
 )
+PRIMARY = Profile(
+    name="primary",
+    purpose="primary diagnosis: every frame kept bit for bit, as compressed images",
+    ladder=(),
+    gate=Gate(thresholds=()),
+    frames=PRIMARY_LADDER,
+)
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARCHIVE, DIAGNOSTIC, REVIEW, LOSSLESS)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARCHIVE, DIAGNOSTIC, REVIEW, LOSSLESS, PRIMARY)}
+
+
+def in_frames(profile: Profile, transfer_syntax_uid: str) -> Profile:
+    """The profile, but every source becomes a sequence of images under this transfer syntax; its gate judges lossy ones.
+
+    Raises:
+        NoLegalPath: Cinefarm writes no frames under it.
+    """
+    return profile.model_copy(update={"frames": frame_ladder(transfer_syntax_uid), "frames_of_any": True})

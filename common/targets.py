@@ -12,13 +12,14 @@ from fractions import Fraction
 from typing import Literal
 
 from common.conformance import check_stream
+from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
 from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
 from common.errors import NoLegalPath, PolicyError
 from common.levels import level_violations
 from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding
 from common.picture import encoded_size
-from common.recipes import PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder
+from common.recipes import PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder, in_frames
 
 MAIN_LEVEL, PACKED, STEREO_HIGH, MAIN_10 = (f"{ROOT}.{x}" for x in (100, 105, 106, 108))
 
@@ -50,15 +51,19 @@ _LESSER_REASONS = frozenset({"target.scan", "target.depth", "stream.packing"})
 
 
 def target_uid(text: str) -> str:
-    """``.101``, ``101`` or the whole UID of a video transfer syntax → its UID.
+    """``.101``, ``101``, ``RLE`` or the whole UID of a transfer syntax that Cinefarm makes → its UID.
 
     Raises:
         PolicyError: it is none, or one that is chosen by the length of the stream alone.
     """
     word = text.strip()
     uid = f"{ROOT}.{word.lstrip('.')}" if re.fullmatch(r"\.?\d+(\.\d+)?", word) else word
+    uid = RLE_LOSSLESS if word.upper() == "RLE" else uid
+    if is_frame_syntax(uid):
+        return uid
     if not is_video(uid):
-        names = ", ".join(other.removeprefix(ROOT) for other in (*TARGETS, STEREO_HIGH))
+        known = (*TARGETS, STEREO_HIGH, *(row.uid for row in FRAME_SYNTAXES))
+        names = ", ".join(short(other) for other in known)
         raise PolicyError(f"{word[:64]} is no target", hint=f"Targets: {names}; docs/targets.md describes them.")
     if by_uid(uid).base_uid != uid:
         raise PolicyError(
@@ -79,7 +84,10 @@ def chosen_profile(name: str, hardware: Hardware | None = None, syntax: str | No
     profile = PROFILES[name]
     if hardware is not None:
         profile = profile.model_copy(update={"hardware": hardware})
-    return profile if syntax is None else aimed(profile, target_uid(syntax))
+    if syntax is None:
+        return profile
+    uid = target_uid(syntax)
+    return in_frames(profile, uid) if is_frame_syntax(uid) else aimed(profile, uid)
 
 
 def aimed(profile: Profile, uid: str) -> Profile:
@@ -88,7 +96,7 @@ def aimed(profile: Profile, uid: str) -> Profile:
     A profile that never encodes, and a target that nothing is encoded to, still keep and rewrap what is legal there.
     """
     if not profile.ladder or uid in NEVER_ENCODED:
-        return _changed(profile, target=uid, ladder=(), alternatives=())
+        return _changed(profile, target=uid, ladder=(), alternatives=(), frames=())
     crfs = tuple(recipe.crf for recipe in profile.ladder)
     preset = profile.ladder[0].preset
     if TARGETS[uid]["codec"] == "mpeg2video":  # FFmpeg's encoder has no presets
@@ -100,7 +108,7 @@ def aimed(profile: Profile, uid: str) -> Profile:
         if other.recipe.transfer_syntax_uid == uid and other.recipe.encoder != by_cpu.recipe.encoder
     )
     own = tuple(recipe for number in range(len(crfs)) for recipe in by_cpu.rungs(number))
-    return _changed(profile, target=uid, ladder=own, alternatives=devices)
+    return _changed(profile, target=uid, ladder=own, alternatives=devices, frames=())
 
 
 def _changed(profile: Profile, **fields: object) -> Profile:

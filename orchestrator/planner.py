@@ -15,6 +15,7 @@ from common.targets import HINT, NEVER_ENCODED, preferred, refusal, sorted_out
 from orchestrator import estimates
 from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
 from orchestrator.candidates import candidates, container_of, split_of, stream_bytes
+from orchestrator.frame_planner import plan_frames
 
 
 def plan(
@@ -44,6 +45,10 @@ def plan(
     taken = destinations if isinstance(destinations, Destinations) else Destinations(tuple(destinations))
     if destination_syntaxes is not None:
         taken = Destinations((*taken.each, Acceptance(syntaxes=frozenset(destination_syntaxes))))
+    if profile.frames and (
+        framed := plan_frames(description, profile, rung, taken, modality=modality, requested_class=requested_class)
+    ):
+        return framed
     if profile.target:
         taken = Destinations((*taken.each, _only(profile.target)))
     wanted = _Wanted(description, taken, audio, modality, requested_class)

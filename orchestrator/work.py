@@ -11,6 +11,7 @@ from common import __version__
 from common.dicom import uids
 from common.media import Description
 from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, TranscodeDone, TranscodeOrder
+from orchestrator.frame_planner import keeps_identity
 from orchestrator.ledger.schema import Delivery, Item
 
 
@@ -29,13 +30,14 @@ def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
 
     ``cuts``: first frames of the chunks that the video is made of: they shape its bytes.
     """
+    recipe = plan.recipe or plan.frame_recipe
     return _digest(
         {
             **({"cuts": list(cuts)} if cuts else {}),
             "path": plan.path,
             "class": plan.sop_class_uid,
             "syntax": plan.transfer_syntax_uid,
-            "recipe": plan.recipe.digest if plan.recipe else None,
+            "recipe": recipe.digest if recipe else None,
             "audio": plan.audio,
         }
     )
@@ -57,9 +59,9 @@ def chunk_prefix(digest: str, plan: Plan, part: Part) -> str:
 
 
 def instance_uid(description: Description, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
-    """SOP Instance UID of the output: the source's own when its bytes are kept, else derived from source and work."""
+    """SOP Instance UID of the output: the source's own when its bytes or all its values are kept, else derived from both."""
     dicom = description.dicom
-    if dicom is not None and plan.path is Path.KEEP:
+    if dicom is not None and (plan.path is Path.KEEP or keeps_identity(description, plan)):
         return dicom.sop_instance_uid
     origin = dicom.sop_instance_uid if dicom else f"{description.digest}:{header_key}"
     return uids.instance_uid(origin, work_digest(plan, cuts))

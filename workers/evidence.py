@@ -21,12 +21,14 @@ def evidence(
     argv: tuple[str, ...],
     complaints: str,
     chunks: tuple[dict[str, Any], ...] = (),
+    frames: dict[str, Any] | None = None,
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
     Fields: source, plan (with reason, recipe and gate), output, verdict, scores (pooled; common.recipes.Threshold names
     the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages; chunks
-    where many workers made one video (command is the first chunk's then).
+    where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
+    second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise.
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -51,4 +53,6 @@ def evidence(
     }
     if chunks:
         value["chunks"] = list(chunks)
+    if frames is not None:
+        value["frames"] = frames
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InternalFault, ProgramFailed, UnreadableSource
 from common.logs import logger
-from common.media import Description
+from common.media import Description, Kind
 from common.orders import Finding, Pooled, TranscodeDone, TranscodeOrder, Verdict
 from common.orders import Path as Way
 from common.process import Limits, call
@@ -51,6 +51,7 @@ class Produced:
     encoder: str = ""  # its own version, as it signed the stream
     complaints: str = ""
     chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
+    frames: dict[str, Any] | None = None  # facts of frames that were coded one by one, for the evidence
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ def transcode(
     """
     if made := earlier(order, store):
         return made
+    if order.plan.path is Way.FRAMES:
+        from workers.frame_transcode import transcode_frames
+
+        return transcode_frames(order, store, scratch, settings, attempt)
     produced = _produced_from_afar(order, store, scratch, settings, attempt)
     if produced is not None:
         return finish(order, store, scratch, settings, attempt, produced, None)
@@ -98,12 +103,15 @@ def finish(
     attempt.check()
     packaged = None
     if produced.verdict.passed:
-        limits = Limits(
-            seconds=settings.transcode_minimum_seconds + order.description.size_bytes / COPY_FLOOR_BYTES_PER_SECOND,
-            memory_bytes=settings.child_memory_bytes,
-        )
+        limits = copy_limits(order.description.size_bytes, settings)
         packaged = call(_package, order, source, produced.payload, store, limits=limits, what="writing the instance")
-    return _conclude(order, store, scratch, produced, packaged)
+    return conclude(order, store, scratch, produced, packaged)
+
+
+def copy_limits(size_bytes: int, settings: Settings) -> Limits:
+    """What writing so many bytes into an instance may use."""
+    seconds = settings.transcode_minimum_seconds + size_bytes / COPY_FLOOR_BYTES_PER_SECOND
+    return Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
 
 
 def earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
@@ -217,7 +225,7 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
         syntax = for_length(plan.transfer_syntax_uid, length).uid
         findings = check_result(header, payload.output, syntax)
         stored = None
-        if not _broken(findings):
+        if not broken(findings):
             with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
                 package(writer, header, syntax, chunks, length)
             stored = writer.stored
@@ -234,9 +242,11 @@ def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
     facts = order.description.dicom
     if facts is None:
         raise InternalFault("only a DICOM source can be kept")
-    findings = check_result(source_header(source), order.description, facts.transfer_syntax_uid)
+    findings: tuple[Finding, ...] = ()  # frames as they came: whoever described them has found every one
+    if order.description.kind is not Kind.DICOM_FRAMES:
+        findings = check_result(source_header(source), order.description, facts.transfer_syntax_uid)
     stored = None
-    if not _broken(findings):
+    if not broken(findings):
         with source.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
             while chunk := stream.read(CHUNK_BYTES):
                 writer.write(chunk)
@@ -249,11 +259,12 @@ def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
     )
 
 
-def _broken(findings: tuple[Finding, ...]) -> bool:
+def broken(findings: tuple[Finding, ...]) -> bool:
+    """True when one of the findings keeps an instance from leaving."""
     return any(finding.severity == "error" for finding in findings)
 
 
-def _conclude(
+def conclude(
     order: TranscodeOrder, store: ObjectStore, scratch: Path, produced: Produced, packaged: Packaged | None
 ) -> TranscodeDone:
     """Write scores, evidence and last of all the result: its presence says that all else is there."""
@@ -283,6 +294,7 @@ def _conclude(
             argv=produced.argv,
             complaints=produced.complaints,
             chunks=produced.chunks,
+            frames=produced.frames,
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())

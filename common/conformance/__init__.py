@@ -6,6 +6,7 @@ The prefix of a rule's id says what mends an error: ``audio.`` new sound or none
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from common.conformance.audio import AUDIO_RULES
@@ -42,6 +43,7 @@ __all__ = [
     "FileCase",
     "FramesCase",
     "ShownTimes",
+    "check_coded_frames",
     "check_encapsulation",
     "check_file_around",
     "check_frames",
@@ -112,6 +114,11 @@ def check_encapsulation(encapsulation: Encapsulation, transfer_syntax_uid: str) 
 def check_frames(case: FramesCase) -> tuple[Finding, ...]:
     """Findings on frames that are images of their own, and on the header around them."""
     return tuple(run(FRAMES_RULES, case))
+
+
+def check_coded_frames(header: Dataset, transfer_syntax_uid: str, lengths: Sequence[int]) -> tuple[Finding, ...]:
+    """Findings on a header around coded frames of so many bytes that are about to be packaged, a fragment each."""
+    return tuple(run(FRAME_RULES, FramesCase.of_coded(header, transfer_syntax_uid, lengths)))
 
 
 def check_file_around(case: FileCase) -> tuple[Finding, ...]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 from common.conformance.case import HeaderView, quoted
 from common.conformance.rules import Breach, Rule
 from common.dicom.codestream import Coding, FrameHead
 from common.dicom.transfer_syntaxes import ROOT
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 RLE_SYNTAX = "1.2.840.10008.1.2.5"
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -69,6 +73,16 @@ class FramesCase(HeaderView):
     heads: Mapping[FrameHead, int] = field(default_factory=dict)
     broken: tuple[tuple[int, str], ...] = ()  # frames without a readable head or without an end: number, why
     native: tuple[int, int] | None = None  # bytes needed and bytes held, of pixels that are not compressed
+
+    @classmethod
+    def of_coded(cls, header: Dataset, transfer_syntax_uid: str, lengths: Sequence[int]) -> FramesCase:
+        """Coded frames of so many bytes that are about to be written, a fragment each, behind this header."""
+        padded = [length + length % 2 for length in lengths]
+        starts = accumulate((8 + length for length in padded), initial=0)
+        told = HeaderView(header).frame_count
+        items = tuple((number, number + 1) for number in range(told if told == len(lengths) else 0))
+        syntax = FRAME_SYNTAXES.get(transfer_syntax_uid)
+        return cls(header, syntax, tuple(zip(starts, padded, strict=False)), items)
 
 
 def count(case: FramesCase) -> Iterator[Breach]:

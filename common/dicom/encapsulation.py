@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 """Least size of a write: small pieces are gathered, so that a stream of tiny packets costs no tiny writes."""
 
-_ITEM = struct.Struct("<HHI")
+ITEM = struct.Struct("<HHI")
+"""Group, element and length of an item or delimiter (PS3.5 7.5)."""
+
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_GROUP = 0x7FE0
 
@@ -51,16 +53,16 @@ def write_instance(
     """
     syntax = by_uid(transfer_syntax_uid)
     lengths = fragment_lengths(syntax, stream_length, fragment_bytes=fragment_bytes)
-    before, after = _split(header)
+    before, after = split_header(header)
     out.write(b"\0" * 128 + b"DICM")
-    out.write(_file_meta(header, transfer_syntax_uid))
-    out.write(_encoded(before))
+    out.write(file_meta(header, transfer_syntax_uid))
+    out.write(encoded(before))
     out.write(struct.pack("<HH2sHIQ", _PIXEL_GROUP, 0x0003, b"UV", 0, 8, stream_length))
     out.write(struct.pack("<HH2sHI", _PIXEL_GROUP, 0x0010, b"OB", 0, 0xFFFFFFFF))
-    out.write(_ITEM.pack(0xFFFE, 0xE000, 0))
+    out.write(ITEM.pack(0xFFFE, 0xE000, 0))
     _write_fragments(out, lengths, _exactly(stream, stream_length))
-    out.write(_ITEM.pack(0xFFFE, 0xE0DD, 0))
-    out.write(_encoded(after))
+    out.write(ITEM.pack(0xFFFE, 0xE0DD, 0))
+    out.write(encoded(after))
 
 
 def fragment_lengths(syntax: VideoSyntax, stream_length: int, *, fragment_bytes: int = MAX_FRAGMENT_BYTES) -> list[int]:
@@ -85,7 +87,7 @@ def fragment_lengths(syntax: VideoSyntax, stream_length: int, *, fragment_bytes:
 def _write_fragments(out: Sink, lengths: list[int], chunks: Iterator[bytes]) -> None:
     held = memoryview(b"")
     for length in lengths:
-        out.write(_ITEM.pack(0xFFFE, 0xE000, length + length % 2))
+        out.write(ITEM.pack(0xFFFE, 0xE000, length + length % 2))
         missing = length
         while missing:
             held = held or memoryview(next(chunks))
@@ -118,7 +120,7 @@ def _exactly(stream: Iterable[bytes], length: int) -> Iterator[bytes]:
         yield b"".join(gathered)
 
 
-def _split(header: Dataset) -> tuple[Dataset, Dataset]:
+def split_header(header: Dataset) -> tuple[Dataset, Dataset]:
     """The header's elements below and above group 7FE0; none of group 7FE0 itself is the header's to set."""
     tags = [tag for tag in header.keys() if tag.group != _PIXEL_GROUP]  # noqa: SIM118 - raw elements must stay raw
     before = [tag for tag in tags if tag < _PIXEL_DATA]
@@ -137,7 +139,8 @@ def _part(header: Dataset, tags: list[BaseTag]) -> Dataset:
     return part
 
 
-def _encoded(dataset: Dataset) -> bytes:
+def encoded(dataset: Dataset) -> bytes:
+    """Elements in Explicit VR Little Endian."""
     from pydicom.config import disable_value_validation
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset
@@ -149,7 +152,8 @@ def _encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _file_meta(header: Dataset, transfer_syntax_uid: str) -> bytes:
+def file_meta(header: Dataset, transfer_syntax_uid: str) -> bytes:
+    """The File Meta Information of a new file (PS3.10 7.1)."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.tag import BaseTag
 
+_WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+"""VRs whose values are words (PS3.5 6.2)."""
+
 MAX_DEPTH = 64
 """Sequences nested deeper are no DICOM object anybody wrote; Python's own limit on recursion is about 1000 frames."""
 
@@ -55,7 +58,17 @@ def _element(dataset: Dataset, tag: BaseTag, depth: int) -> DataElement | RawDat
         element = dataset[tag]
     if element.VR == "SQ":
         return DataElement(tag, "SQ", Sequence([_copy(item, depth + 1) for item in element.value or []]))
+    if dataset.original_encoding[1] is False and element.VR in _WORD_BYTES and isinstance(element.value, bytes):
+        return DataElement(tag, element.VR, _swapped(element.value, _WORD_BYTES[element.VR]))
     return deepcopy(element)
+
+
+def _swapped(value: bytes, word_bytes: int) -> bytes:
+    """Words of a big-endian source, which pydicom leaves as they lie (PS3.5 7.3): palettes, lookup tables, overlays."""
+    import numpy as np
+
+    whole = len(value) - len(value) % word_bytes
+    return np.frombuffer(value[:whole], f">u{word_bytes}").astype(f"<u{word_bytes}").tobytes() + value[whole:]
 
 
 def _known_vr(dataset: Dataset, tag: BaseTag) -> str:

@@ -100,7 +100,7 @@ def build_header(request: HeaderRequest) -> Dataset:
 
 
 def _built(request: HeaderRequest) -> Dataset:
-    header = _kept_values(request)
+    header = kept_values(request.source, request.supplied)
     lost = drop_old_pixels(header, keep_overlays=request.target.family is Family.ULTRASOUND)
     lost += adapt_coordinates(header, request.geometry)
     describe_pixels(header, request.output.video, request.syntax, grey=request.grey)
@@ -113,13 +113,17 @@ def _built(request: HeaderRequest) -> Dataset:
     return header
 
 
-def _kept_values(request: HeaderRequest) -> Dataset:
-    """A copy of the source's header, undecoded, or of the row's data with what follows from it."""
-    if request.source is not None:
-        return explicit_copy(request.source)
-    if request.supplied is None:
+def kept_values(source: Dataset | None, supplied: Dataset | None) -> Dataset:
+    """A copy of the source's header, undecoded, or of the row's data with what follows from it.
+
+    Raises:
+        MissingMetadata: there is neither.
+    """
+    if source is not None:
+        return explicit_copy(source)
+    if supplied is None:
         raise MissingMetadata("plain video came without patient and study data")
-    header = explicit_copy(request.supplied)
+    header = explicit_copy(supplied)
     if not has_value(header, "SpecificCharacterSet"):
         header.SpecificCharacterSet = "ISO_IR 192"
     _fill_content_moment(header)

@@ -14,7 +14,7 @@ from common.dicom.fragments import MAX_FRAGMENTS, Fragment, FragmentReader, frag
 from common.errors import CinefarmError, NotVideo, TruncatedSource, UnreadableSource, UnsupportedSource
 
 if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset, FileDataset
     from pydicom.tag import BaseTag
 
 __all__ = ["Fragment", "FragmentReader", "Header", "fragments", "frame_fragments"]
@@ -296,7 +296,7 @@ def _grouped(parts: tuple[Fragment, ...], firsts: list[int]) -> list[tuple[Fragm
     return [parts[first:last] for first, last in pairwise([*firsts, len(parts)])]
 
 
-def integer(dataset: FileDataset, keyword: str) -> int:
+def integer(dataset: Dataset, keyword: str) -> int:
     """The value of an integer attribute (IS or US); 0 where there is none or it is no number."""
     try:
         return int(str(dataset.get(keyword) or 0))

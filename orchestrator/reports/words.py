@@ -29,6 +29,7 @@ PATHS = {
     Path.REWRAP: "rewrap, nothing decoded",
     Path.REAUDIO: "only the sound made anew",
     Path.ENCODE: "encode",
+    Path.FRAMES: "frame by frame",
 }
 
 ACTORS = {

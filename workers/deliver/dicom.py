@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.bandwidth import UNPACED, Pace
 from common.destinations import DicomDestination
+from common.dicom.frame_syntaxes import FRAME_SYNTAXES, is_frame_syntax
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
 from common.errors import DestinationRefused, EnvironmentFault, InternalFault
 from common.orders import DeliverDone, DeliverOrder
@@ -74,11 +75,14 @@ def _require_identity(path: Path, order: DeliverOrder) -> None:
 
 
 def _what_it_takes(order: DeliverOrder, archive: DicomDestination, caller: Caller) -> str:
-    """A hint that names the video syntaxes the archive accepts for this class. Asked only after a refusal."""
+    """A hint that names the syntaxes of this kind that the archive accepts for this class. Asked only after a refusal."""
+    kind, rows = "video", [syntax.uid for syntax in VIDEO_SYNTAXES]
+    if is_frame_syntax(order.transfer_syntax_uid):
+        kind, rows = "compressed image", [syntax.uid for syntax in FRAME_SYNTAXES]
     try:
-        taken = accepted_syntaxes(order.sop_class_uid, [syntax.uid for syntax in VIDEO_SYNTAXES], archive, caller)
+        taken = accepted_syntaxes(order.sop_class_uid, rows, archive, caller)
     except EnvironmentFault:
-        return "Ask the archive's operator which video transfer syntaxes it takes."
+        return f"Ask the archive's operator which {kind} transfer syntaxes it takes."
     if not taken:
-        return "It takes no video transfer syntax for this class: enable video storage in the archive."
+        return f"It takes no {kind} transfer syntax for this class: enable {kind} storage in the archive."
     return f"For this class it takes {', '.join(taken)}: choose a profile that makes one of these."

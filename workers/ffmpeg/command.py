@@ -113,6 +113,17 @@ def measure_command(
     return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
 
 
+def frames_command(program: str, reference: Source, coded: Path, *, log: str, threads: int) -> list[str]:
+    """Compare JPEG frames, one after the other in a file, with raw ones from ``reference``, both in full-range 4:4:4."""
+    rate = ("-framerate", str(reference.frame_rate))
+    inputs = [*reference.args, "-protocol_whitelist", _LOCAL, "-f", "mjpeg", *rate, "-i", str(coded)]
+    flags = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+    whole = {"out_color_matrix": "bt470bg", "out_range": "full", "in_range": "full", "flags": flags}  # JFIF's colour
+    chain = (Filter("scale", tuple(whole.items())), Filter("format", (("pix_fmts", "yuv444p"),)), *_NUMBERED)
+    graph = _comparison(("[1:V:0]", chain), ("[0:V:0]", chain), log, threads)
+    return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
+
+
 def remux_command(program: str, source: Source, description: Description, policy: Audio, *, output: Path) -> list[str]:
     """The same video bitstream in a new container; nothing is decoded. Sound is copied or dropped."""
     return _copy(program, source, description, {"c:a": "copy"} if policy is Audio.KEEP else {}, output)

@@ -53,7 +53,7 @@ def renderer(layout: Layout, dataset: Dataset, form: Form) -> Render:
         return _grey(layout, dataset)
     if layout.samples == 1:
         palette = palette_table(dataset)
-        return lambda _, decoded: _contiguous(palette[_patterns(layout, decoded.samples)])
+        return lambda _, decoded: _contiguous(palette[patterns(layout, decoded.samples)])
     return lambda _, decoded: _colour(layout, form, decoded)
 
 
@@ -74,12 +74,12 @@ def _grey(layout: Layout, dataset: Dataset) -> Render:
 
     def render(number: int, decoded: Decoded) -> memoryview:
         table: Table = grey_table(grey_pipeline(dataset, number)) if one is None else one
-        return _contiguous(table[_patterns(layout, decoded.samples)])
+        return _contiguous(table[patterns(layout, decoded.samples)])
 
     return render
 
 
-def _patterns(layout: Layout, samples: Samples) -> NDArray[Any]:
+def patterns(layout: Layout, samples: Samples) -> NDArray[Any]:
     """The Bits Stored of each sample, free of overlays and unused bits around them (PS3.5 8.1.1)."""
     low = layout.high + 1 - layout.stored if layout.cells else 0
     if layout.stored == 8 * samples.dtype.itemsize:
@@ -93,9 +93,9 @@ def _colour(layout: Layout, form: Form, decoded: Decoded) -> bytes | memoryview:
         luma, chroma = samples[..., :2], samples[..., 2:]
         return b"".join(part.tobytes() for part in (luma, chroma[..., 0], chroma[..., 1]))
     if layout.stored > 8:
-        samples = (_patterns(layout, samples) >> (layout.stored - 8)).astype(np.uint8)
+        samples = (patterns(layout, samples) >> (layout.stored - 8)).astype(np.uint8)
     elif samples.dtype.itemsize > 1:
-        samples = _patterns(layout, samples).astype(np.uint8)
+        samples = patterns(layout, samples).astype(np.uint8)
     wanted = "RGB" if form.pixel_format == "rgb24" else "YBR_FULL"
     samples = _in_model(samples, decoded.photometric, wanted)
     return _contiguous(samples if wanted == "RGB" else samples.transpose(2, 0, 1))

@@ -29,11 +29,11 @@ def look(path: Path) -> tuple[Layout, Form]:
     """
     header = read_header(path)
     layout = read_layout(header)
-    extents = _extents(header, layout)
+    found = extents(header, layout)
     decoder(layout)
     if layout.syntax in (BASELINE, EXTENDED):
-        with path.open("rb") as file, _naming(0, layout):
-            form = _jpeg_form(header, layout, _frame_bytes(file, extents[0], layout))
+        with path.open("rb") as file, naming(0, layout):
+            form = _jpeg_form(header, layout, frame_bytes(file, found[0], layout))
         if form is not None:
             return layout, form
     return layout, decoded_form(layout)
@@ -49,16 +49,16 @@ def feed(path: Path, form: Form, out: BinaryIO, first: int = 0, last: int | None
     layout = read_layout(header)
     make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
     with path.open("rb") as file:
-        for number, extent in islice(enumerate(_extents(header, layout)), first, last):
-            with _naming(number, layout):
-                frame = make(number, _frame_bytes(file, extent, layout))
+        for number, extent in islice(enumerate(extents(header, layout)), first, last):
+            with naming(number, layout):
+                frame = make(number, frame_bytes(file, extent, layout))
             out.write(frame)
 
 
 def _jpeg_form(header: Header, layout: Layout, first: bytes) -> Form | None:
     """The form that FFmpeg's own JPEG decoder gives, or None where it would misread the colour."""
     head = parse_head(first)
-    _check_like(layout, (head.width, head.height), len(head.component_ids))
+    check_like(layout, (head.width, head.height), len(head.component_ids))
     pixel_format = ffmpeg_format(head, layout.photometric)
     if pixel_format is None or (pixel_format == "gray" and not shown_as_stored(layout, header.dataset)):
         return None
@@ -70,7 +70,7 @@ def _jpeg_form(header: Header, layout: Layout, first: bytes) -> Form | None:
 def _passing(layout: Layout, form: Form) -> Callable[[int, bytes], bytes | memoryview]:
     def make(_number: int, data: bytes) -> memoryview:
         head = parse_head(data)
-        _check_like(layout, (head.width, head.height), len(head.component_ids))
+        check_like(layout, (head.width, head.height), len(head.component_ids))
         if ffmpeg_format(head, layout.photometric) != form.pixel_format:
             raise UnreadableSource("its JPEG coding differs from the first frame's")
         return whole(data)
@@ -83,7 +83,12 @@ def _decoding(header: Header, layout: Layout, form: Form) -> Callable[[int, byte
     return lambda number, data: render(number, decode(data))
 
 
-def _extents(header: Header, layout: Layout) -> list[Extent]:
+def extents(header: Header, layout: Layout) -> list[Extent]:
+    """Where each frame lies in the file.
+
+    Raises:
+        TruncatedSource, UnreadableSource: not all of them can be found.
+    """
     if layout.syntax in NATIVE:
         start, _ = native_extent(header)
         length = layout.native_bytes
@@ -93,7 +98,12 @@ def _extents(header: Header, layout: Layout) -> list[Extent]:
     return frame_fragments(header)
 
 
-def _frame_bytes(file: BinaryIO, extent: Extent, layout: Layout) -> bytes:
+def frame_bytes(file: BinaryIO, extent: Extent, layout: Layout) -> bytes:
+    """One frame as it is stored.
+
+    Raises:
+        TruncatedSource, UnreadableSource: it is not all there, or larger than any codec makes it.
+    """
     length = sum(fragment.length for fragment in extent)
     if length > _LARGEST_GROWTH * layout.native_bytes + _LARGEST_HEAD_BYTES:
         raise UnreadableSource(f"{length} bytes for {layout.size} pixels")
@@ -106,7 +116,8 @@ def _frame_bytes(file: BinaryIO, extent: Extent, layout: Layout) -> bytes:
     return b"".join(parts)
 
 
-def _check_like(layout: Layout, size: tuple[int, int], samples: int) -> None:
+def check_like(layout: Layout, size: tuple[int, int], samples: int) -> None:
+    """Refuse a frame of another size (width, height) or with other components. Raises: UnreadableSource."""
     if size != (layout.columns, layout.rows) or samples != layout.samples:
         raise UnreadableSource(
             f"it is {size[0]}×{size[1]} with {samples} components, the header says {layout.size} with {layout.samples}"
@@ -114,7 +125,7 @@ def _check_like(layout: Layout, size: tuple[int, int], samples: int) -> None:
 
 
 @contextmanager
-def _naming(number: int, layout: Layout) -> Iterator[None]:
+def naming(number: int, layout: Layout) -> Iterator[None]:
     """Errors inside tell which frame they are about."""
     try:
         yield

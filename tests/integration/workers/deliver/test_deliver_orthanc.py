@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom.encaps import generate_fragments
+from support.orthanc import Orthanc, serve
 
 from common.errors import DestinationRefused
 
@@ -23,55 +18,11 @@ pytestmark = pytest.mark.peer("Orthanc")
 H264, FRAGMENTABLE = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.102.1"
 
 
-@dataclass
-class Orthanc:
-    dicom_port: int
-    http_port: int
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-            return bytes(answer.read())
-
-    def await_start(self) -> None:
-        for _ in range(200):
-            try:
-                self.get("/system")
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-            else:
-                return
-        raise AssertionError("Orthanc did not start")
-
-    def instances(self) -> list[str]:
-        return [str(name) for name in json.loads(self.get("/instances"))]
-
-
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory, new_port: Callable[[], int]) -> Iterator[Orthanc]:
-    """One server for the module; it starts in about a second."""
-    folder = tmp_path_factory.mktemp("orthanc")
-    archive = Orthanc(new_port(), new_port())
-    settings = {
-        "DicomAet": "ORTHANC",
-        "DicomPort": archive.dicom_port,
-        "DicomCheckCalledAet": True,
-        "HttpPort": archive.http_port,
-        "AuthenticationEnabled": False,
-        "RemoteAccessAllowed": False,
-        "StorageDirectory": str(folder / "db"),
-        "IndexDirectory": str(folder / "db"),
-        "Plugins": [],
-        "OverwriteInstances": True,
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with subprocess.Popen(
-        ["Orthanc", str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            archive.await_start()
-            yield archive
-        finally:
-            server.kill()
+    """One server for the module."""
+    with serve(tmp_path_factory.mktemp("orthanc"), new_port(), new_port()) as archive:
+        yield archive
 
 
 def test_the_video_arrives_byte_for_byte(outbox: Any, orthanc: Orthanc) -> None:

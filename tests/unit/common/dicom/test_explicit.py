@@ -72,3 +72,17 @@ def test_sequences_nested_beyond_reason_are_refused() -> None:
         dataset = outer
     with pytest.raises(UnsupportedSource):
         explicit_copy(dataset)
+
+
+def test_words_of_a_big_endian_source_are_swapped_at_every_depth() -> None:
+    words = bytes.fromhex("0001 0203")
+    item, dataset = Dataset(), Dataset()
+    for each in (item, dataset):
+        each.add_new(0x00281201, "OW", words)
+    item.add_new(0x00720067, "OF", bytes(range(4)))
+    dataset.SequenceOfUltrasoundRegions = [item]
+    copy = explicit_copy(as_read(dataset, BIG))
+    inner = copy.SequenceOfUltrasoundRegions[0]
+    assert copy.RedPaletteColorLookupTableData == bytes.fromhex("0100 0302")
+    assert inner.RedPaletteColorLookupTableData == bytes.fromhex("0100 0302")
+    assert inner[0x00720067].value == bytes([3, 2, 1, 0])

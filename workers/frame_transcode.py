@@ -1,0 +1,184 @@
+"""One FRAMES order, from source to checked instance: code each frame, prove or measure it, package; evidence always."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from common.errors import InternalFault, LeaseLost, ResourceLimit
+from common.ffmpeg import ffmpeg_program
+from common.forks import Fork
+from common.frame_recipes import FrameRecipe
+from common.media import Description
+from common.orders import TranscodeDone, TranscodeOrder, Verdict
+from common.process import Limits, call
+from common.settings import Settings
+from common.store import ObjectStore
+from workers.attempt import Attempt
+from workers.encode import cores, run_ffmpeg, temporary
+from workers.ffmpeg.command import frames_command
+from workers.ffmpeg.parse import ProgressReader, Scores, parse_scores
+from workers.frames.coding import Coded, code_frames, feed_values, raw_format
+from workers.frames.stored import Shape
+from workers.local import local_source
+from workers.payload import CHUNK_BYTES, Payload, Taken
+from workers.quality import check_measurable, judge, pool
+from workers.sources import MediaInput
+from workers.transcode import INSTANCE, Packaged, Produced, broken, check_unchanged, conclude, copy_limits
+
+SLOWEST_SAMPLES_PER_SECOND = 2e5
+"""Slowest believable decoding, coding and proving of one frame on one busy core; the time limit follows from it."""
+
+_POLL_SECONDS = 0.5
+_SLACK_BYTES = 64 << 20
+
+
+def transcode_frames(
+    order: TranscodeOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt
+) -> TranscodeDone:
+    """Make what the order says. Lossless frames that a second decoder reads otherwise miss the verdict, as lossy ones that
+    miss the gate do: the planner goes on to its next recipe.
+
+    Raises:
+        UnreadableSource: the source is not what was described.
+        CinefarmError: see workers.frames.coding.
+    """
+    recipe = order.plan.frame_recipe
+    if recipe is None:
+        raise InternalFault("frames were planned without a recipe")
+    spool = scratch / "frames"
+    with local_source(store, order.source_key, scratch, attempt.check) as source:
+        check_unchanged(source, order.description)
+        coded = _coded(source, order.description, recipe, spool, settings, attempt)
+        produced = _judged(order, recipe, source, spool, coded, scratch, settings, attempt)
+        packaged = None
+        if produced.verdict.passed:
+            attempt.check()
+            limits = copy_limits(order.description.size_bytes + sum(coded.lengths), settings)
+            packaged = call(_package, order, source, spool, coded, store, limits=limits, what="writing the instance")
+    return conclude(order, store, scratch, produced, packaged)
+
+
+def _coded(
+    source: Path, description: Description, recipe: FrameRecipe, spool: Path, settings: Settings, attempt: Attempt
+) -> Coded:
+    """In a child under limits, which ends when the lease is lost."""
+    video = description.video
+    samples = video.width * video.height * video.frame_count * 3
+    limits = Limits(
+        seconds=settings.transcode_minimum_seconds + samples / SLOWEST_SAMPLES_PER_SECOND,
+        memory_bytes=settings.child_memory_bytes,
+        output_bytes=4 * samples + _SLACK_BYTES,
+    )
+    return _watched(partial(code_frames, source, description, recipe, spool), limits, attempt, "coding the frames")
+
+
+def _watched(work: Callable[[], Coded], limits: Limits, attempt: Attempt, what: str) -> Coded:
+    end = time.monotonic() + (limits.seconds or 0)
+    with Fork(work, limits=limits) as fork:
+        while not fork.wait(_POLL_SECONDS):
+            if attempt.cancelled():
+                raise LeaseLost(f"{what} was stopped: this attempt no longer holds its lease")
+            if time.monotonic() > end:
+                raise ResourceLimit(f"{what} took longer than its limit of {limits.seconds:g} s")
+        value: Coded = fork.value(what)
+        return value
+
+
+def _judged(
+    order: TranscodeOrder,
+    recipe: FrameRecipe,
+    source: Path,
+    spool: Path,
+    coded: Coded,
+    scratch: Path,
+    settings: Settings,
+    attempt: Attempt,
+) -> Produced:
+    payload = Payload(spool, Taken.WHOLE, order.description)
+    facts: dict[str, Any] = {
+        "coder": coded.tool,
+        "second_decoder": coded.prover,
+        "count": len(coded.lengths),
+        "values_sha256": coded.digests,
+        "unequal": coded.unequal,
+    }
+    verdict = Verdict(passed=not coded.misses, misses=coded.misses)
+    if recipe.lossless or not verdict.passed:
+        return Produced(payload, verdict, encoder=coded.tool, frames=facts)
+    if order.plan.gate is None:
+        raise InternalFault("lossy frames were planned without a gate")
+    scores = _measured(order.description, recipe, source, spool, coded.shape, scratch, settings, attempt)
+    pooled = pool(scores)
+    return Produced(payload, judge(pooled, order.plan.gate), pooled, scores, encoder=coded.tool, frames=facts)
+
+
+def _measured(
+    description: Description,
+    recipe: FrameRecipe,
+    source: Path,
+    spool: Path,
+    shape: Shape,
+    scratch: Path,
+    settings: Settings,
+    attempt: Attempt,
+) -> Scores:
+    """Each coded frame, decoded by FFmpeg, against the values it was made of, in full-range 4:4:4: what chroma lost counts."""
+    check_measurable(shape.columns, shape.rows)
+    video = description.video
+    raw = ("-f", "rawvideo", "-pixel_format", raw_format(shape), "-s", f"{shape.columns}x{shape.rows}")
+    feed = partial(feed_values, source, description, recipe)
+    media = MediaInput(
+        args=("-protocol_whitelist", "pipe", *raw, "-framerate", str(video.frame_rate), "-i", "pipe:0"),
+        feed=feed,
+        width=shape.columns,
+        height=shape.rows,
+        frame_count=video.frame_count,
+        frame_rate=video.frame_rate,
+        pixel_format=raw_format(shape),
+        full_range=True,
+        matrix=None,
+        seekable=False,
+    )
+    log = scratch / "scores.csv"
+    argv = frames_command(ffmpeg_program(), media, spool, log=log.name, threads=cores(shape.columns * shape.rows))
+    limits = Limits(
+        seconds=max(settings.transcode_minimum_seconds, video.duration_ms / 1000 / settings.transcode_speed_floor),
+        memory_bytes=settings.child_memory_bytes,
+    )
+    with temporary(log):
+        run_ffmpeg(argv, media, limits, ProgressReader(None), attempt.cancelled, scratch)
+        return parse_scores(log, video.frame_count)
+
+
+def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, store: ObjectStore) -> Packaged:
+    """Runs in a child: it parses the source's header once more, and that is hostile."""
+    from common.conformance import check_coded_frames
+    from common.dicom.frame_encapsulation import write_frames
+    from common.dicom.frame_headers import FrameHeaderRequest, build_frame_header
+    from workers.package import source_header, supplied_header
+
+    description, plan, total = order.description, order.plan, sum(coded.lengths)
+    header = build_frame_header(
+        FrameHeaderRequest(
+            source=source_header(source) if description.dicom else None,
+            supplied=supplied_header(store.get(order.header_key)) if order.header_key else None,
+            description=description,
+            plan=plan,
+            image=coded.image,
+            coded_bytes=total,
+            sop_instance_uid=order.sop_instance_uid,
+        )
+    )
+    findings = check_coded_frames(header, plan.transfer_syntax_uid, coded.lengths)
+    stored = None
+    if not broken(findings):
+        with spool.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+            chunks = iter(partial(stream.read, CHUNK_BYTES), b"")
+            write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
+        stored = writer.stored
+    study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    return Packaged(stored, findings, study, series, plan.transfer_syntax_uid, video_bytes=total)
