@@ -44,7 +44,7 @@ def plan_frames(
         return kept
     recipes = _fitting(description, profile.frames, destinations)
     if rung >= len(recipes):
-        raise NoLegalPath(f"profile {profile.name} has no further way to code these frames")
+        raise NoLegalPath(f"profile {profile.name} has no further way to code these frames", rule="frames.rungs")
     recipe = recipes[rung]
     return Plan(
         path=Path.FRAMES,
@@ -102,11 +102,12 @@ def _fitting(description: Description, recipes: Sequence[FrameRecipe], destinati
     taken = [recipe for recipe in recipes if not destinations.refuses(recipe.transfer_syntax_uid)]
     if not taken:
         targets = " or ".join(dict.fromkeys(short(recipe.transfer_syntax_uid) for recipe in recipes))
-        raise NoLegalPath(f"the destination does not take {targets}")
+        raise NoLegalPath(f"the destination does not take {targets}", rule="destination.syntax")
     obstacles = {recipe: obstacle(description, recipe) for recipe in taken}
     fitting = [recipe for recipe in taken if not obstacles[recipe]]
     if not fitting:
-        raise NoLegalPath(obstacles[taken[0]], hint="RLE holds any pixels of 8 or 16 bits: --syntax RLE.")
+        hint = "RLE holds any pixels of 8 or 16 bits: --syntax RLE."
+        raise NoLegalPath(obstacles[taken[0]], hint=hint, rule="frames.bits")
     return fitting
 
 

@@ -166,9 +166,9 @@ def descriptions(draw: st.DrawFn) -> Description:
     )
 
 
-def profiles() -> st.SearchStrategy[Profile]:
-    """The built-in ones."""
-    return st.sampled_from(list(PROFILES.values()))
+def profiles(*, frames: bool = False) -> st.SearchStrategy[Profile]:
+    """The built-in ones that make video; ``frames``: also those that code frame by frame."""
+    return st.sampled_from([profile for profile in PROFILES.values() if frames or not profile.frames])
 
 
 @st.composite

@@ -83,7 +83,13 @@ def unlimited(monkeypatch) -> None:
 def test_the_originals_can_be_judged(originals, tmp_path, kind):
     path = tmp_path / f"o.{kind}"
     path.write_bytes(originals[kind])
-    assert judged(path, kind).split(", ")[0] in ("clean", "stream.colour", "stream.geometry", "stream.mpeg2.aspect")
+    assert judged(path, kind).split(", ")[0] in (
+        "clean",
+        "stream.colour",
+        "stream.geometry",
+        "stream.mpeg2.aspect",
+        "stream.level.rate",
+    )
 
 
 Edit = Callable[[bytes], bytes]

@@ -174,7 +174,9 @@ def test_accepting_more_never_makes_the_path_dearer(
     assert DEARNESS.index(after) <= DEARNESS.index(before)
 
 
-@given(description=descriptions(), profile=profiles(), places=st.lists(acceptances(), min_size=1, max_size=2))
+@given(
+    description=descriptions(), profile=profiles(frames=True), places=st.lists(acceptances(), min_size=1, max_size=2)
+)
 def test_a_refusal_names_its_reason_its_rule_and_what_to_do(
     description: Description, profile: Profile, places: list[Acceptance]
 ) -> None:
