@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from common.broker_access import greet_broker
 from common.errors import EnvironmentFault
 from common.logs import logger
 from common.settings import Settings
@@ -101,12 +102,13 @@ def service(settings: Settings, *, stopped: Callable[[], bool] = lambda: False) 
 
     Raises:
         StoreFault: the object store cannot be used.
-        PolicyError: the ledger is SQLite and another farm works with its state directory.
-        EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS.
+        PolicyError: the ledger is SQLite and another farm works with its state directory; settings of the broker are wrong.
+        EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS; the broker refuses us.
     """
     with ExitStack() as stack:
         if not is_shared(settings):
             stack.enter_context(state_lock(settings.state_dir))
+        greet_broker(settings)
         ledger, store = _wait_for_ledger(settings, stopped), build_store(settings)
         prepare_store(store)
         broker = stack.enter_context(build_broker(settings))

@@ -11,8 +11,9 @@ from pathlib import Path
 from redis import Redis
 
 from common.bandwidth import Pace, SharedBucket
+from common.broker_access import open_redis
 from common.errors import InternalFault
-from common.leases import Leases, connect
+from common.leases import Leases
 from common.orders import (
     AssembleOrder,
     ChunkOrder,
@@ -43,12 +44,12 @@ class Worker:
     @cached_property
     def leases(self) -> Leases:
         """Leases in the broker's Redis."""
-        return Leases(connect(self.settings.broker_url), ttl_seconds=self.settings.lease_seconds)
+        return Leases(open_redis(self.settings), ttl_seconds=self.settings.lease_seconds)
 
     @cached_property
     def _quick_redis(self) -> Redis:
         """The broker's Redis for questions that must not hold a transfer up: asked once, for a second at most."""
-        return connect(self.settings.broker_url, timeout_seconds=1.0, retries=0)
+        return open_redis(self.settings, timeout_seconds=1.0, retries=0)
 
     def work(self, order: Order, attempt: Attempt) -> Done:
         """Do what an order says."""

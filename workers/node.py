@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common import leases, logs
+from common.broker_access import open_redis
 from common.errors import CinefarmError
 from common.leases import Leases, NodeState, WorkerInfo
 from common.process import Limits, run
@@ -246,7 +247,7 @@ class Node:
     @property
     def _connection(self) -> Redis:
         if self._redis is None:
-            self._redis = leases.connect(self._settings.broker_url)
+            self._redis = open_redis(self._settings)
         return self._redis
 
 

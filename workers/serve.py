@@ -12,6 +12,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from common import logs
 from common import queues as names
+from common.broker_access import greet_broker
 from common.farm import make_app
 from common.leases import WorkerInfo
 from common.settings import Settings, default_cpu_slots
@@ -34,8 +35,10 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
 
     Raises:
         ProgramMissing: FFmpeg lacks what an encode needs.
-        EnvironmentFault: the self-test failed, or the object store cannot be used.
+        EnvironmentFault: the self-test failed, the object store cannot be used, or the broker refuses us.
+        PolicyError: settings of the broker are wrong.
     """
+    greet_broker(settings)
     # devices are only tried where an answer matters: a worker that is told its queues starts in a moment
     tried = not queues or any(queue.startswith(names.GPU_PREFIX) for queue in queues)
     able = probe(settings) if tried else Capabilities(listed())
