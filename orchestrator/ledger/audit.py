@@ -95,7 +95,7 @@ def _pages(ledger: Sessions, job_id: str) -> Iterator[tuple[dict[str, State], li
     while True:
         page = select(Item.id, Item.state).where(Item.job_id == job_id, Item.id > last).order_by(Item.id).limit(PAGE)
         with ledger() as session:
-            states = dict(session.execute(page).tuples().all())
+            states = {row.id: row.state for row in session.execute(page)}
             changes = history(session, list(states))
         if not states:
             return
