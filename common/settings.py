@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         ge=0,
         description="how far the estimated end of an order may lie past the end of its time window, s; else it waits for the next",
     )
+    reconcile_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="how often the leading orchestrator compares ledger, store and broker, and deletes objects that nobody needs, s",
+    )
     cpu_slots: int = Field(default=0, ge=0, description="concurrent transcodes of a worker; 0: from the cores")
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")
 

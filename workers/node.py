@@ -198,6 +198,7 @@ class Node:
             if not _alive(work.pid):
                 log.warning("pool_process_died", order=order, pid=work.pid)
                 self._running.pop(order, None)
+                shutil.rmtree(self._settings.scratch / order, ignore_errors=True)
                 self._judge(Outcome.BAD, work.item)
 
     def _check_pulse(self, now: float) -> None:
