@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from redis import Redis
 
 from common.bandwidth import Pace, SharedBucket
 from common.broker_access import open_redis
-from common.errors import InternalFault
+from common.errors import EnvironmentFault, InternalFault
 from common.leases import Leases
 from common.orders import (
     AssembleOrder,
@@ -97,10 +98,19 @@ class Worker:
 
     @contextmanager
     def scratch(self, order_id: str) -> Iterator[Path]:
-        """A folder for temporary files, gone when the order ends."""
+        """A folder for temporary files, gone when the order ends.
+
+        Raises:
+            EnvironmentFault: its disk is full.
+        """
         folder = self.settings.scratch / order_id
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             yield folder
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            hint = "Make room on the disk that holds CINEFARM_SCRATCH_DIR."
+            raise EnvironmentFault("the scratch disk is full", hint=hint) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

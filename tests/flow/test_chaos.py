@@ -34,6 +34,9 @@ MORE = 6
 
 BETWEEN = (0.3, 4.0) if LONG else (0.1, 0.8)
 PAUSE = (25.0, 35.0) if LONG else (8.0, 10.0)
+MISSES = 12
+"""How often one strike may find nothing to strike: five seconds each."""
+
 MENDING_RUNS = 3
 """Four kills in a row set an item aside, with reason; a person tries it again."""
 
@@ -69,10 +72,13 @@ def endure(found: Site, job: str, chance: random.Random) -> tuple[Chaos, int]:
     kinds += chance.choices(kinds, k=max(0, STRIKES - len(kinds)))
     for kind in kinds:
         time.sleep(chance.uniform(*BETWEEN))
-        while not chaos.strike(kind):
-            fill(found.desk, items, MORE)
-            items += MORE
-            assert submit(found) == job
+        for _ in range(MISSES):
+            if chaos.strike(kind):
+                break
+            if ended(found, job):  # else what it strikes comes later
+                fill(found.desk, items, MORE)
+                items += MORE
+                assert submit(found) == job
     chaos.settle()
     return chaos, items
 

@@ -108,11 +108,12 @@ def test_a_broker_that_forgets_everything_costs_nothing(busy: Desk) -> None:
 
 @pytest.mark.parametrize("victim", ["pool process", "worker"])
 def test_the_order_of_a_killed_worker_is_given_out_again_within_30_seconds(victim: str, desk: Desk) -> None:
-    desk.capture("tape.mpg", seconds=8, size="720x576")
+    desk.capture("tape.mpg", seconds=2)
     desk.mapping()
     process = desk.start("--map", str(desk.folder / "map.csv"))
     wait_for_encoder(process)
     encoder = family(process)["ffmpeg"][0]
+    encoder.suspend()  # however fast this machine is
     holder = encoder.parent()
     assert holder is not None
     main = holder.parent()

@@ -40,7 +40,6 @@ class Chaos:
     pause_seconds: tuple[float, float]  # longer than lease and grace: the order is given out again meanwhile
     happened: Counter[str] = field(default_factory=Counter)
     pauses: list[threading.Timer] = field(default_factory=list)
-    stopped: set[int] = field(default_factory=set)
 
     @property
     def kinds(self) -> dict[str, Callable[[], bool]]:
@@ -102,11 +101,10 @@ class Chaos:
         """Stop a worker that has an order, with all below it, until long after its lease has ended, then wake it."""
         held = {str(row[0]).rpartition(":")[2] for row in self._attempts("state = 'running'", "worker")}
         trees = [tree for tree in self._workers() if {str(one.pid) for one in tree} & held]
-        trees = [tree for tree in trees if tree[0].pid not in self.stopped]
+        trees = [tree for tree in trees if tree[0].status() != psutil.STATUS_STOPPED]
         if not trees:
             return False
         tree = self.chance.choice(trees)
-        self.stopped.add(tree[0].pid)
         for one in tree:
             one.send_signal(signal.SIGSTOP)
         pause = threading.Timer(self.chance.uniform(*self.pause_seconds), _wake, [tree])
