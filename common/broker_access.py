@@ -25,6 +25,8 @@ TLS_SCHEME = "rediss"
 CHECK_SECONDS = 5.0
 """How long a starting process waits for the broker's first answer."""
 
+_OTHER_SCHEME = {TLS_SCHEME: " (a server without TLS wants redis://)", "redis": " (one with TLS wants rediss://)"}
+
 KEEPS_EVERYTHING = "noeviction"
 """The one ``maxmemory-policy`` under which a full broker refuses writes and deletes nothing (redis.conf, MEMORY MANAGEMENT)."""
 
@@ -142,8 +144,7 @@ def _explained(error: Exception, settings: Settings) -> Exception:
     if refusal is not None:
         return _refused_handshake(refusal, settings)
     scheme = urlsplit(settings.broker_url).scheme
-    other = " (a server without TLS wants redis://)" if scheme == TLS_SCHEME else " (one with TLS wants rediss://)"
-    return ConnectionError(f"the broker at {place} does not answer{other if scheme.startswith('redis') else ''}")
+    return ConnectionError(f"the broker at {place} does not answer{_OTHER_SCHEME.get(scheme, '')}")
 
 
 def _refused_handshake(error: ssl.SSLError, settings: Settings) -> EnvironmentFault:
