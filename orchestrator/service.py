@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from common.broker_access import greet_broker
 from common.errors import EnvironmentFault
@@ -129,7 +130,12 @@ def _wait_for_ledger(settings: Settings, stopped: Callable[[], bool]) -> Session
             return build_ledger(settings)
         except LedgerAway as error:
             if stopped() or time.monotonic() > end:
-                hint = "Check CINEFARM_LEDGER_URL, and that its database server runs."
-                raise EnvironmentFault("the ledger does not answer", hint=hint) from error
-            log.warning("ledger_away", error=type(error).__name__)
+                hint = "Check CINEFARM_LEDGER_URL (address, user, password, sslrootcert), and that its database server runs."
+                raise EnvironmentFault(f"the ledger does not answer: {_last_words(error)}", hint=hint) from error
+            log.warning("ledger_away", error=type(error).__name__, message=_last_words(error))
             time.sleep(0.5)
+
+
+def _last_words(error: DBAPIError) -> str:
+    """What the driver said last, in one line: libpq repeats no password."""
+    return (str(error.orig).strip().splitlines() or [type(error).__name__])[-1].strip()

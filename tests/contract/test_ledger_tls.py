@@ -11,6 +11,9 @@ from sqlalchemy import text
 from support.certificates import Authority, authority
 from support.postgres import PostgresServer, postgres_server
 
+from common.errors import EnvironmentFault
+from common.settings import Settings
+from orchestrator import service
 from orchestrator.ledger.database import LedgerAway, open_ledger
 
 pytestmark = pytest.mark.peer("postgres")
@@ -68,3 +71,13 @@ def test_a_wrong_password_is_refused_and_not_repeated(server: PostgresServer, po
     with pytest.raises(LedgerAway, match="password authentication failed") as caught:
         open_ledger(url(port, ca.certificate, password="wrong-one"))
     assert "wrong-one" not in str(caught.value)
+
+
+def test_a_service_says_why_it_cannot_open_its_ledger(
+    server: PostgresServer, port: int, ca: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LEDGER_PATIENCE_SECONDS", 0.0)
+    settings = Settings(ledger_url=url(port, ca.certificate, password="wrong-one"), broker_url="redis://127.0.0.1:1/0")
+    with pytest.raises(EnvironmentFault, match="password authentication failed") as caught, service.service(settings):
+        pass
+    assert "wrong-one" not in caught.value.message + caught.value.hint
