@@ -16,12 +16,13 @@ from kombu import Queue
 from kombu.exceptions import KombuError, OperationalError
 
 from common import queues
+from common.broker_access import tls_options
 from common.settings import Settings
 
 
 def make_app(settings: Settings, *, name: str = "cinefarm") -> Celery:
     """A configured Celery app; connects to nothing yet."""
-    app = Celery(name, broker=settings.broker_url, set_as_current=True)
+    app = Celery(name, broker=settings.broker_url, set_as_current=True, broker_use_ssl=tls_options(settings) or None)
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],

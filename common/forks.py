@@ -200,11 +200,15 @@ class Fork:
 
         Raises:
             CinefarmError: the one it raised.
-            ResourceLimit: it met its limit on memory or output size.
-            UnreadableSource: a signal or an exit of the decoder ended it.
+            ResourceLimit: it met its limit on memory or output size, or somebody killed it.
+            UnreadableSource: a signal of its own making or an exit of the decoder ended it.
             BrokenPipeError: the reader of what it wrote went away.
             Fault: any other exception.
         """
+        if (
+            self.exit_status == -signal.SIGKILL
+        ):  # no program sends it to itself: the kernel short of memory, or an operator
+            raise ResourceLimit(f"{what} was killed")
         if self.exit_status != 0 or not self._record:
             raise UnreadableSource(f"the decoder crashed on this source ({what}, exit status {self.exit_status})")
         kind, value = pickle.loads(self._record)  # noqa: S301  our own child wrote it

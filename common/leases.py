@@ -11,7 +11,7 @@ names: looking through all keys for them would cost more the more orders there a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -79,8 +79,13 @@ class WorkerInfo:
         return self.slots if self.state is NodeState.READY else 0
 
 
-def connect(broker_url: str, *, timeout_seconds: float = 10.0, retries: int = 5) -> Redis:
-    """A client of the broker's Redis that reconnects by itself (kombu's redis+socket:// is redis-py's unix://)."""
+def connect(
+    broker_url: str, *, tls: Mapping[str, Any] | None = None, timeout_seconds: float = 10.0, retries: int = 5
+) -> Redis:
+    """A client of the broker's Redis that reconnects by itself (kombu's redis+socket:// is redis-py's unix://).
+
+    ``tls``: see common.broker_access, whose ``open_redis`` is the way to a broker that settings describe.
+    """
     url = broker_url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=")
     return Redis.from_url(
         url,
@@ -90,6 +95,7 @@ def connect(broker_url: str, *, timeout_seconds: float = 10.0, retries: int = 5)
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=retries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        **(tls or {}),
     )
 
 

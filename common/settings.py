@@ -23,13 +23,21 @@ def default_state_dir() -> Path:
 class Settings(BaseSettings):
     """The settings of one process. A farm differs from the embedded one in its URLs only."""
 
-    model_config = SettingsConfigDict(env_prefix="CINEFARM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CINEFARM_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
-        description="Redis or Valkey: redis://, rediss:// or redis+socket:///path (the embedded farm's)",
+        repr=False,  # may hold a password
+        description="Redis or Valkey: redis[s]://user:password@host:port/0, or redis+socket:///path (the embedded farm's)",
     )
-    ledger_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the state directory")
+    broker_ca_file: Path | None = Field(
+        default=None, description="PEM bundle that signs a rediss:// broker; default: certifi's"
+    )
+    broker_cert_file: Path | None = Field(
+        default=None, description="our client certificate (PEM, with its chain), for a broker that asks for one"
+    )
+    broker_key_file: Path | None = Field(default=None, description="private key of broker_cert_file (PEM)")
+    ledger_url: str = Field(default="", repr=False, description="SQLAlchemy URL; empty: SQLite in the state directory")
     store_url: str = Field(
         default="", description="file:///path or s3://bucket/prefix; empty: folder 'objects' in the state directory"
     )
@@ -85,6 +93,11 @@ class Settings(BaseSettings):
         default=600.0,
         ge=0,
         description="how far the estimated end of an order may lie past the end of its time window, s; else it waits for the next",
+    )
+    reconcile_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        description="how often the leading orchestrator compares ledger, store and broker, and deletes objects that nobody needs, s",
     )
     cpu_slots: int = Field(default=0, ge=0, description="concurrent transcodes of a worker; 0: from the cores")
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from common.broker_access import open_redis
 from common.errors import StoreFault
 from common.farm import make_app
-from common.leases import Leases, connect
+from common.leases import Leases
 from common.logs import logger
 from common.settings import Settings
 from common.store import ObjectStore
@@ -55,7 +56,7 @@ def build_ledger(settings: Settings) -> Sessions:
 
 def build_broker(settings: Settings) -> CeleryBroker:
     """The door to the broker of the settings."""
-    redis = connect(settings.broker_url)
+    redis = open_redis(settings)
     return CeleryBroker(make_app(settings), redis, Leases(redis, ttl_seconds=settings.lease_seconds))
 
 

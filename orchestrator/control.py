@@ -15,6 +15,7 @@ from common import queues
 from common.errors import PolicyError
 from common.logs import logger
 from common.stages import ENDS, TRANSITIONS, State
+from orchestrator.ledger.audit import note_all
 from orchestrator.ledger.database import Sessions, in_transaction
 from orchestrator.ledger.schema import Item, Job, now
 
@@ -117,6 +118,7 @@ def _change_items(ledger: Sessions, job_id: str, states: Iterable[State], values
         # sorted by id, as every batch: two that change the same items do not wait for each other
         batch = select(Item.id).where(Item.job_id == job_id, Item.state.in_(legal)).order_by(Item.id).limit(BATCH)
         ids = session.scalars(batch.with_for_update(key_share=True)).all()
+        note_all(session, ids, State(str(values["state"])))
         session.execute(update(Item).where(Item.id.in_(ids)).values(**values), execution_options=_NO_SYNC)
         return len(ids)
 

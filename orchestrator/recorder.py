@@ -21,6 +21,7 @@ from orchestrator import breaker, chunking
 from orchestrator.acceptance import Destinations
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
+from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
@@ -81,6 +82,7 @@ class Recorder:
             fault = Failure.of(InternalFault(f"recording a result broke with {type(error).__name__}"))
             with self._ledger.begin() as session:
                 _held = _lock(session, [result])
+                because_of(session, result.order_id)
                 item = self._open_item(session, result.model_copy(update={"done": None, "failure": fault}))
                 if item is not None and not item.state.is_end:
                     _fail(item, fault)
@@ -98,6 +100,7 @@ class Recorder:
             self._store.delete(key)
 
     def _apply(self, session: Session, result: WorkResult, shared: set[str]) -> None:
+        because_of(session, result.order_id)
         item = self._open_item(session, result)
         if item is None:
             log.warning("late_result_dropped", order=result.order_id, item=result.item_id, worker=result.worker)

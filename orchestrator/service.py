@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
+from common.broker_access import greet_broker
 from common.errors import EnvironmentFault
 from common.logs import logger
 from common.settings import Settings
@@ -28,18 +29,18 @@ log = logger(__name__)
 LOOK_SECONDS = 1.0
 """How soon the leader sees a job that was submitted."""
 
-RECONCILE_SECONDS = 300.0
-"""How often the leader compares ledger, store and broker; also at once when it takes the lead."""
-
 LEDGER_PATIENCE_SECONDS = 120.0
 """How long a starting service waits for its database: both may be started together."""
 
 
 class Housekeeper:
-    """What takes long and needs the lead: lists new jobs and reconciles, in a thread beside the loop."""
+    """What takes long and needs the lead: lists new jobs and reconciles, in a thread beside the loop.
 
-    def __init__(self, ledger: Sessions, store: ObjectStore, leadership: Leadership, state_dir: Path) -> None:
-        self._ledger, self._store, self._leadership, self._state_dir = ledger, store, leadership, state_dir
+    It reconciles every ``Settings.reconcile_seconds``, and at once when this replica takes the lead.
+    """
+
+    def __init__(self, ledger: Sessions, store: ObjectStore, leadership: Leadership, settings: Settings) -> None:
+        self._ledger, self._store, self._leadership, self._settings = ledger, store, leadership, settings
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self._reconcile_due = 0.0
@@ -67,11 +68,11 @@ class Housekeeper:
     def _work(self) -> None:
         if time.monotonic() >= self._reconcile_due:
             reconcile(self._ledger, self._store, stopped=self._stopped)
-            self._reconcile_due = time.monotonic() + RECONCILE_SECONDS
+            self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
         for job_id in unlisted_jobs(self._ledger):
             if self._stopped():
                 return
-            list_job(self._ledger, self._store, job_id, self._state_dir, stopped=self._stopped)
+            list_job(self._ledger, self._store, job_id, self._settings.state_dir, stopped=self._stopped)
 
     def _stopped(self) -> bool:
         return self._stop.is_set() or not self._leadership.held
@@ -101,18 +102,19 @@ def service(settings: Settings, *, stopped: Callable[[], bool] = lambda: False) 
 
     Raises:
         StoreFault: the object store cannot be used.
-        PolicyError: the ledger is SQLite and another farm works with its state directory.
-        EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS.
+        PolicyError: the ledger is SQLite and another farm works with its state directory; settings of the broker are wrong.
+        EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS; the broker refuses us.
     """
     with ExitStack() as stack:
         if not is_shared(settings):
             stack.enter_context(state_lock(settings.state_dir))
+        greet_broker(settings)
         ledger, store = _wait_for_ledger(settings, stopped), build_store(settings)
         prepare_store(store)
         broker = stack.enter_context(build_broker(settings))
         leadership = Leadership(ledger.kw["bind"])
         stack.callback(leadership.release)
-        stack.enter_context(Housekeeper(ledger, store, leadership, settings.state_dir))
+        stack.enter_context(Housekeeper(ledger, store, leadership, settings))
         yield Service(build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership)
 
 
@@ -128,7 +130,12 @@ def _wait_for_ledger(settings: Settings, stopped: Callable[[], bool]) -> Session
             return build_ledger(settings)
         except LedgerAway as error:
             if stopped() or time.monotonic() > end:
-                hint = "Check CINEFARM_LEDGER_URL, and that its database server runs."
-                raise EnvironmentFault("the ledger does not answer", hint=hint) from error
-            log.warning("ledger_away", error=type(error).__name__)
+                hint = "Check CINEFARM_LEDGER_URL (address, user, password, sslrootcert), and that its database server runs."
+                raise EnvironmentFault(f"the ledger does not answer: {_last_words(error)}", hint=hint) from error
+            log.warning("ledger_away", error=type(error).__name__, message=_last_words(error))
             time.sleep(0.5)
+
+
+def _last_words(error: DBAPIError) -> str:
+    """What the driver said last, in one line: libpq repeats no password."""
+    return (str(error.orig).strip().splitlines() or [type(error).__name__])[-1].strip()

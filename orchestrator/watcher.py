@@ -17,6 +17,7 @@ from common.stages import State, check_transition
 from orchestrator import chunking, limits
 from orchestrator.broker import Broker
 from orchestrator.dispatcher import OPEN
+from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import FOR_CHANGE, Attempt, Delivery, Item, Job, now
 from orchestrator.recorder import retry_later
@@ -98,6 +99,7 @@ class Watcher:
         attempt.state = "running"
         item = session.get_one(Item, attempt.item_id, with_for_update=FOR_CHANGE)
         if item.state is State.QUEUED:
+            because_of(session, attempt.order_id)
             item.state = check_transition(item.state, State.RUNNING)
 
     def _not_in_broker(self, attempts: list[Attempt]) -> list[Attempt]:
@@ -162,6 +164,7 @@ def give_out_again(session: Session, attempt: Attempt, max_attempts: int | None)
     A killed attempt is no failed one: ``max_attempts`` None means that the farm itself was stopped and nobody is to blame.
     """
     attempt.state, attempt.ended_at = "lost", now()
+    because_of(session, attempt.order_id)
     item = session.get_one(Item, attempt.item_id, with_for_update=FOR_CHANGE)
     worn_out = max_attempts is not None and attempt.number >= max_attempts
     failure = _worker_died(attempt.number)

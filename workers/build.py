@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from pathlib import Path
 from redis import Redis
 
 from common.bandwidth import Pace, SharedBucket
-from common.errors import InternalFault
-from common.leases import Leases, connect
+from common.broker_access import open_redis
+from common.errors import EnvironmentFault, InternalFault
+from common.leases import Leases
 from common.orders import (
     AssembleOrder,
     ChunkOrder,
@@ -43,12 +45,12 @@ class Worker:
     @cached_property
     def leases(self) -> Leases:
         """Leases in the broker's Redis."""
-        return Leases(connect(self.settings.broker_url), ttl_seconds=self.settings.lease_seconds)
+        return Leases(open_redis(self.settings), ttl_seconds=self.settings.lease_seconds)
 
     @cached_property
     def _quick_redis(self) -> Redis:
         """The broker's Redis for questions that must not hold a transfer up: asked once, for a second at most."""
-        return connect(self.settings.broker_url, timeout_seconds=1.0, retries=0)
+        return open_redis(self.settings, timeout_seconds=1.0, retries=0)
 
     def work(self, order: Order, attempt: Attempt) -> Done:
         """Do what an order says."""
@@ -96,10 +98,19 @@ class Worker:
 
     @contextmanager
     def scratch(self, order_id: str) -> Iterator[Path]:
-        """A folder for temporary files, gone when the order ends."""
+        """A folder for temporary files, gone when the order ends.
+
+        Raises:
+            EnvironmentFault: its disk is full.
+        """
         folder = self.settings.scratch / order_id
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             yield folder
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            hint = "Make room on the disk that holds CINEFARM_SCRATCH_DIR."
+            raise EnvironmentFault("the scratch disk is full", hint=hint) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common import leases, logs
+from common.broker_access import open_redis
 from common.errors import CinefarmError
 from common.leases import Leases, NodeState, WorkerInfo
 from common.process import Limits, run
@@ -197,6 +198,7 @@ class Node:
             if not _alive(work.pid):
                 log.warning("pool_process_died", order=order, pid=work.pid)
                 self._running.pop(order, None)
+                shutil.rmtree(self._settings.scratch / order, ignore_errors=True)
                 self._judge(Outcome.BAD, work.item)
 
     def _check_pulse(self, now: float) -> None:
@@ -246,7 +248,7 @@ class Node:
     @property
     def _connection(self) -> Redis:
         if self._redis is None:
-            self._redis = leases.connect(self._settings.broker_url)
+            self._redis = open_redis(self._settings)
         return self._redis
 
 

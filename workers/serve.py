@@ -12,6 +12,8 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from common import logs
 from common import queues as names
+from common.broker_access import greet_broker
+from common.errors import EnvironmentFault
 from common.farm import make_app
 from common.leases import WorkerInfo
 from common.settings import Settings, default_cpu_slots
@@ -19,6 +21,7 @@ from workers.build import Worker
 from workers.capabilities import Capabilities, listed, probe
 from workers.node import Node
 from workers.probe_order import probe_queue
+from workers.scratch import own_scratch
 from workers.selftest import check
 from workers.subscriptions import subscriptions
 from workers.tasks import register
@@ -34,14 +37,25 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
 
     Raises:
         ProgramMissing: FFmpeg lacks what an encode needs.
-        EnvironmentFault: the self-test failed, or the object store cannot be used.
+        EnvironmentFault: the self-test failed, the object store cannot be used, or the broker refuses us.
+        PolicyError: settings of the broker are wrong.
     """
+    greet_broker(settings)
     # devices are only tried where an answer matters: a worker that is told its queues starts in a moment
     tried = not queues or any(queue.startswith(names.GPU_PREFIX) for queue in queues)
     able = probe(settings) if tried else Capabilities(listed())
     queues = queues or able.served
     if tried or names.CPU in queues:
         check(able.built, settings)
+    try:
+        with own_scratch(settings.scratch) as scratch:
+            return _work(settings.model_copy(update={"scratch_dir": scratch}), able, queues, slots, name)
+    except OSError as error:
+        hint = f"Make room in {settings.scratch}, or set CINEFARM_SCRATCH_DIR to a folder that this worker may write."
+        raise EnvironmentFault(f"the scratch folder cannot be used: {error.strerror or error}", hint=hint) from error
+
+
+def _work(settings: Settings, able: Capabilities, queues: tuple[str, ...], slots: int | None, name: str) -> int:
     setup_logging.connect(lambda **_: None, weak=False)  # ours is configured already
     app, wire = make_app(settings), Wire()
     worker_parts = Worker(settings)

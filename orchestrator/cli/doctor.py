@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from common.broker_access import check_broker
 from common.errors import CinefarmError
 from common.ffmpeg import ffmpeg_program
 from common.process import Limits, run
@@ -60,6 +61,7 @@ def examine(settings: Settings) -> list[Check]:
         _server,
         lambda: _state_folder(settings.state_dir),
         lambda: _store(settings),
+        lambda: _broker(settings),
         _machine,
     )
     return [check for look in looks for check in look()]
@@ -181,6 +183,21 @@ def _store(settings: Settings) -> Iterator[Check]:
         yield Check(name, False, error.message, error.hint or remedy)
     else:
         yield Check(name, True, "; ".join(("can be written, read and emptied", *notes)), remedy)
+
+
+def _broker(settings: Settings) -> Iterator[Check]:
+    """Only one that was asked for: the embedded farm starts its own."""
+    if "broker_url" not in settings.model_fields_set:
+        return
+    name, remedy = "broker", "Set CINEFARM_BROKER_URL and the CINEFARM_BROKER_… settings; see docs/redis.md."
+    try:
+        notes = check_broker(settings)
+    except CinefarmError as error:
+        yield Check(name, False, error.message, error.hint or remedy)
+    except ConnectionError as error:
+        yield Check(name, False, str(error), remedy)
+    else:
+        yield Check(name, True, "; ".join(("lets us in", *notes)), remedy)
 
 
 def _machine() -> Iterator[Check]:

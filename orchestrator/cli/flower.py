@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+from common.broker_access import tls_options
 from common.errors import PolicyError
 from common.settings import Settings
 
@@ -41,7 +42,11 @@ def flower_program(settings: Settings) -> Program:
         "--persistent=false",
         f"--max_tasks={MAX_TASKS}",
     )
+    tls_options(settings)  # says what is wrong with them before Flower starts
     environment = {"CINEFARM_BROKER_URL": settings.broker_url}
+    for name in ("broker_ca_file", "broker_cert_file", "broker_key_file"):
+        if (path := getattr(settings, name)) is not None:
+            environment[f"CINEFARM_{name.upper()}"] = str(path)
     if password:
         environment["FLOWER_BASIC_AUTH"] = password
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from common.settings import Settings
     from orchestrator.ledger.database import Sessions
-    from orchestrator.ledger.schema import Job
+    from orchestrator.ledger.schema import Job, StateChange
     from orchestrator.status import JobState, Progress
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="id, the beginning of an id, or a job's name")]
@@ -137,7 +137,40 @@ def priority(
     return _steer(job, state, lambda ledger, job_id: control.set_priority(ledger, job_id, number), f"priority {number}")
 
 
-COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority)
+def audit(job: JobName, state: State = None, json: Json = False) -> int:
+    """Show every change of state of a job's items and deliveries. Exit codes: 0 the trail is complete, 1 it has gaps."""
+    from orchestrator.control import find_job
+    from orchestrator.ledger.audit import gaps, trail
+
+    with _ledger(_settings(state)) as ledger:
+        with ledger() as session:
+            job_id = find_job(session, job).id
+        for change in trail(ledger, job_id):
+            _show(_change(change), _change_line(change), as_json=json)
+        missing = list(gaps(ledger, job_id))
+    for item_id in missing:
+        _show({"type": "gap", "item": item_id}, f"gap: the trail of item {item_id} is not complete", as_json=json)
+    return int(bool(missing))
+
+
+def _change(change: StateChange) -> dict[str, Any]:
+    return {
+        "type": "change",
+        "at": change.at.isoformat(),
+        "item": change.item_id,
+        "delivery": change.delivery_id,
+        "before": change.before,
+        "after": change.after,
+        "order": change.order_id or None,
+    }
+
+
+def _change_line(change: StateChange) -> str:
+    what = change.item_id if change.delivery_id is None else f"{change.item_id} delivery {change.delivery_id}"
+    return f"{change.at.isoformat(timespec='milliseconds')}  {what}  {change.before} -> {change.after}"
+
+
+COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority, audit)
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,25 @@ class Attempt(Base):
         return state
 
 
+class StateChange(Base):
+    """One change of an item's or a delivery's state, written in its transaction and never changed (orchestrator.ledger.audit).
+
+    No foreign keys: the trail outlives the job. No names, paths or reasons: ids and states only.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_item", "item_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    job_id: Mapped[str] = mapped_column(String(32))
+    item_id: Mapped[str] = mapped_column(String(32))
+    delivery_id: Mapped[int | None] = mapped_column(Integer)  # None: the item itself
+    before: Mapped[str] = mapped_column(String(16))
+    after: Mapped[str] = mapped_column(String(16))
+    order_id: Mapped[str] = mapped_column(String(32), default="")  # whose answer or loss it follows; empty: nobody's
+
+
 class QueueLimit(Base):
     """How many orders of one queue may be out at a time, over all workers."""
 

@@ -71,12 +71,13 @@ TASK_TABLE = "/tasks/datatable?" + urllib.parse.urlencode(
 
 
 @contextmanager
-def flower_server(broker_url: str) -> Iterator[Flower]:
+def flower_server(broker_url: str, **settings: object) -> Iterator[Flower]:
     """Flower as ``cinefarm flower`` starts it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = flower_program(Settings(broker_url=broker_url, flower_port=port, flower_basic_auth=USER))
+    values = {"broker_url": broker_url, "flower_port": port, "flower_basic_auth": USER}
+    program = flower_program(Settings.model_validate({**values, **settings}))
     process = subprocess.Popen(
         program.argv, env=os.environ | program.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -26,6 +26,7 @@ class Office:
     broker_url: str
     ledger_url: str
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -35,6 +36,7 @@ class Office:
             "CINEFARM_STATE_DIR": str(self.desk.state),
             "CINEFARM_LEASE_SECONDS": "4",
             "CINEFARM_LEASE_GRACE_SECONDS": "2",
+            **self.environment,
         }
 
     @property

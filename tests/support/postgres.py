@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from support.certificates import Authority
 
 BINARIES = Path("/usr/lib/postgresql")
 START_SECONDS = 30.0
@@ -50,6 +51,7 @@ class PostgresServer:
 
     folder: Path
     process: subprocess.Popen[bytes] | None = field(default=None)
+    options: dict[str, str] = field(default_factory=dict)  # beside OPTIONS
 
     @property
     def data(self) -> Path:
@@ -73,9 +75,28 @@ class PostgresServer:
         words = ["-D", str(self.data), "-U", "cinefarm", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
         subprocess.run([*drop, str(postgres_program("initdb")), *words], check=True, stdout=subprocess.DEVNULL)
 
+    def start_with_tls(self, authority: Authority, port: int, password: str) -> None:
+        """Start, after ``initialise``, on a TCP port that wants TLS and a password."""
+        certificate = authority.sign("ledger", "127.0.0.1")
+        files = {"cert": self.data / "server.pem", "key": self.data / "server.key"}
+        shutil.copyfile(certificate, files["cert"])
+        shutil.copyfile(certificate.with_suffix(".key"), files["key"])
+        _, owner = _as_somebody()
+        if owner is not None:
+            os.chown(files["key"], owner, -1)
+            os.chown(files["cert"], owner, -1)
+        files["key"].chmod(0o600)
+        rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        (self.data / "pg_hba.conf").write_text(rules, encoding="ascii")
+        self.options = {"listen_addresses": "127.0.0.1", "port": str(port), "ssl": "on"}
+        self.options |= {f"ssl_{name}_file": str(path) for name, path in files.items()}
+        self.start()
+        with self._connect() as connection:
+            connection.execute(f"ALTER USER cinefarm PASSWORD '{password}'".encode())
+
     def start(self) -> None:
         drop, _ = _as_somebody()
-        flags = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+        flags = [word for name, value in (OPTIONS | self.options).items() for word in ("-c", f"{name}={value}")]
         argv = [*drop, str(postgres_program("postgres")), "-D", str(self.data), "-k", str(self.folder), *flags]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -105,18 +126,19 @@ class PostgresServer:
                 return
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(f"host={self.folder} user=cinefarm dbname=postgres", autocommit=True)
+        port = self.options.get("port", "5432")
+        return psycopg.connect(f"host={self.folder} port={port} user=cinefarm dbname=postgres", autocommit=True)
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server that lives as long as the block."""
+def postgres_server(start: Callable[[PostgresServer], None] | None = None) -> Iterator[PostgresServer]:
+    """A server that lives as long as the block. ``start``: another way than its own, after it was initialised."""
     folder = Path(tempfile.mkdtemp(prefix="cf-pg-"))
     folder.chmod(0o711)  # our own user reaches the socket in it
     server = PostgresServer(folder)
     try:
         server.initialise()
-        server.start()
+        (start or PostgresServer.start)(server)
         yield server
     finally:
         if server.process is not None and server.process.poll() is None:

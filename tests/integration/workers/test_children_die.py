@@ -41,3 +41,17 @@ def test_a_worker_whose_pool_process_was_killed_takes_the_next_order(plant: Plan
     plant.send(plant.order("o2", plant.tape("short.avi", seconds=0.4, size="160x120")))
     assert plant.result("o2").failure is None
     wait(lambda: plant.events("pool_process_died"), "the news of the dead pool process")
+
+
+def files_in_scratch(plant: Plant) -> list[Path]:
+    return [path for path in plant.settings.scratch.rglob("*") if path.is_file()]
+
+
+def test_what_a_killed_pool_process_left_in_the_scratch_folder_goes_with_it(plant: Plant) -> None:
+    worker = plant.start()
+    plant.send(plant.order("o1", plant.tape()))
+    holder = plant.encoder(worker).parent()
+    assert holder is not None
+    wait(lambda: files_in_scratch(plant), "a temporary file")
+    holder.kill()
+    wait(lambda: not files_in_scratch(plant), "the end of the temporary files")

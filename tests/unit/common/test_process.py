@@ -107,6 +107,15 @@ def test_a_segfault_costs_the_source_and_not_the_worker() -> None:
         call(segfault, limits=Limits(), what="decoding")
 
 
+def kill_myself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_child_that_was_killed_from_outside_is_no_fault_of_the_source() -> None:
+    with pytest.raises(ResourceLimit, match="decoding was killed"):
+        call(kill_myself, limits=Limits(), what="decoding")
+
+
 def test_a_child_that_leaves_without_a_word_is_a_crash() -> None:
     with pytest.raises(UnreadableSource, match="decoder crashed"):
         call(os._exit, 0, limits=Limits(), what="decoding")
