@@ -42,6 +42,14 @@ class Scan(StrEnum):
     BOTTOM_FIELD_FIRST = "bff"
 
 
+class Steady(Value):
+    """A constant rate at which every frame of a variable one can be shown, some of them more than once."""
+
+    rate: Ratio = Field(description="frames per second")
+    frames: int = Field(gt=0, description="at that rate, repeated ones included")
+    hold: int = Field(default=1, ge=1, description="how many of them show the last picture")
+
+
 class VideoStream(Value):
     """The one video stream (the first that is no attached picture)."""
 
@@ -66,6 +74,11 @@ class VideoStream(Value):
     duration_ms: float = Field(ge=0)
     bit_rate: int | None = Field(default=None, description="bit/s of the video stream alone")
     frame_packed: bool = Field(default=False, description="stereo: a frame packing arrangement SEI is present")
+    steady: Steady | None = Field(default=None, description="of a variable rate: what it can be made")
+    hidden_frames: int = Field(
+        default=0, description="coded but not shown: an edit list hides them, or their key frame is missing"
+    )
+    trimmed: bool = Field(default=False, description="the stream crops its left side, which FFmpeg does only when told")
 
 
 class AudioStream(Value):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from common.handling import Handling
 from common.media import Value
 
 
@@ -100,6 +101,7 @@ class Profile(Value):
         default=(), description="the same rungs for larger pictures and by devices; the first target that fits is taken"
     )
     hardware: Hardware = Hardware.NEVER
+    handling: Handling = Field(default=Handling(), description="how sources are handled; a job's own choice")
     gate: Gate
 
     def recipes(self, rung: int) -> tuple[Recipe, ...]:

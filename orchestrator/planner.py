@@ -9,8 +9,9 @@ from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
+from common.handling import Handling, effective, is_hdr, treated, wishes
 from common.levels import level_violations
-from common.media import Description, Kind, Scan
+from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding, Path, Plan
 from common.picture import encoded_size
 from common.queues import CPU, of_encoder
@@ -59,7 +60,8 @@ def plan(
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
-    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes)
+    handling = effective(profile.handling, description.video)
+    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes, handling)
     kept, why_not_kept = wanted.keep()
     if kept:
         return kept
@@ -77,8 +79,10 @@ class _Wanted:
         modality: str,
         requested_class: str | None,
         destination_syntaxes: Sequence[str] | None,
+        handling: Handling,
     ) -> None:
         self.description = description
+        self.handling = handling
         self.audio = audio if description.audio else Audio.STRIP
         self._modality = modality
         self._requested = requested_class
@@ -94,6 +98,8 @@ class _Wanted:
             return None, f"the destination does not take {_short(uid)}"
         if source.audio and self.audio is Audio.STRIP:
             return None, "its sound is to be dropped"
+        if wish := wishes(self.handling):
+            return None, wish
         if broken := [*_errors(check_stream(source, uid)), *source.dicom.faults]:
             return None, broken[0]
         if self._target(source.video.codec).uid != source.dicom.sop_class_uid:
@@ -106,6 +112,10 @@ class _Wanted:
         source = self.description
         if source.kind is Kind.DICOM_FRAMES:
             return None, f"{source.video.codec} pictures are no video bitstream"
+        if wish := wishes(self.handling):
+            return None, wish
+        if source.video.hidden_frames:
+            return None, f"its bitstream holds {source.video.hidden_frames} frames that are not shown"
         why_not = ""
         for uid in self._candidates():
             if not self._accepts(uid):
@@ -135,7 +145,7 @@ class _Wanted:
         if fallback:
             reason += f" (back on the CPU: {fallback})"
         made = self._plan(Path.ENCODE, target.uid, recipe.transfer_syntax_uid, reason)
-        video = self.description.video
+        video = treated(self.description.video, self.handling)
         samples = video.width * video.height * video.frame_count
         estimates = {
             "estimated_seconds": samples / _speed(recipe),
@@ -150,15 +160,15 @@ class _Wanted:
         if not accepted:
             targets = dict.fromkeys(_short(recipe.transfer_syntax_uid) for recipe in recipes)
             raise NoLegalPath(f"the destination does not take {' or '.join(targets)}")
-        fitting = [recipe for recipe in accepted if not _broken_limits(self.description, recipe)]
+        video = treated(self.description.video, self.handling)
+        fitting = [recipe for recipe in accepted if not _broken_limits(video, recipe)]
         if fitting:
             return fitting
-        video = self.description.video
         largest = [r for r in accepted if video.scan is Scan.PROGRESSIVE or r.encoder == "libx264"] or accepted
         raise NoLegalPath(
             f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: "
-            f"{_broken_limits(self.description, largest[-1])[0]}",
-            hint="No transfer syntax that this profile encodes to holds it.",
+            f"{_broken_limits(video, largest[-1])[0]}",
+            hint=_way_out(video),
         )
 
     def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
@@ -227,6 +237,7 @@ class _Wanted:
             sop_class_uid=sop_class_uid,
             transfer_syntax_uid=uid,
             audio=self.audio,
+            handling=self.handling if path is Path.ENCODE else Handling(),
             queue=CPU,
             estimated_seconds=size / COPY_BYTES_PER_SECOND,
             estimated_bytes=size,
@@ -244,13 +255,26 @@ def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
 
 
-def _broken_limits(source: Description, recipe: Recipe) -> tuple[str, ...]:
-    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), or fields, which libx264 alone codes."""
-    video, interlaced = source.video, source.video.scan is not Scan.PROGRESSIVE
+def _broken_limits(video: VideoStream, recipe: Recipe) -> tuple[str, ...]:
+    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), fields, which libx264 alone codes, or HDR,
+    which fewer bits would band or clip.
+    """
+    interlaced = video.scan is not Scan.PROGRESSIVE
+    if is_hdr(video) and recipe.bits < min(video.bit_depth, 10):
+        return (f"high dynamic range ({video.transfer}) does not fit {recipe.bits} bits",)
     if interlaced and recipe.encoder != "libx264":
         return (f"{recipe.encoder} encodes no interlaced video",)
     width, height = encoded_size(video)
     return level_violations(recipe.codec, width, height, video.frame_rate, recipe.level, interlaced=interlaced)
+
+
+def _way_out(video: VideoStream) -> str:
+    """The policy that would help, if one would."""
+    if is_hdr(video):
+        return "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
+    if video.scan is not Scan.PROGRESSIVE:
+        return "Use --interlaced deinterlace: more transfer syntaxes hold progressive video."
+    return "No transfer syntax that this profile encodes to holds it."
 
 
 def _speed(recipe: Recipe) -> float:

@@ -111,7 +111,7 @@ def read_media(opener: Opener) -> Media:
             video=_video(stream, head, body, angle),
             audio=tracks,
             other_streams=len(container.streams) - 1 - len(tracks),
-            notes=(*head.notes, *turned, *_body_notes(head, body)),
+            notes=(*head.notes, *turned, *_body_notes(head, body), *_choices(container, stream)),
         )
 
 
@@ -174,10 +174,13 @@ def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVi
 
 
 def _read_head(opener: Opener) -> _Head:
+    from av.codec.context import Flags
+
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
         context.thread_count = 1  # frame threads would take memory for frames that nobody looks at
+        context.flags |= Flags.unaligned  # crop exactly, also on the left
         packets = _packets(container, stream)
         first = list(islice(packets, CODED_PACKETS))
         coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
@@ -273,7 +276,21 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream
         duration_ms=body.cadence.duration_ms,
         bit_rate=round(8 * body.stream_bytes / seconds) if seconds else None,
         frame_packed=head.coded.frame_packed,
+        steady=body.cadence.steady,
+        hidden_frames=body.dropped + head.lost,
+        trimmed=head.coded.crop_left > 0,
     )
+
+
+def _choices(container: InputContainer, stream: AvVideo) -> Iterator[str]:
+    """What else of this file a person might have wanted."""
+    from av.stream import Disposition
+
+    videos = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    if len(videos) > 1:
+        yield f"{len(videos)} video streams: the first, stream {stream.index}, is taken"
+    if len(container.streams.audio) > 1:
+        yield f"{len(container.streams.audio)} sound tracks: where sound is kept or made anew, it is the first"
 
 
 def _positive(level: int | None) -> int | None:

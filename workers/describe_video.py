@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
 _CHROMA = {(2, 2): "4:2:0", (2, 1): "4:2:2", (1, 1): "4:4:4", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
-_TOP_FIRST_ORDERS = frozenset({2, 5})  # AV_FIELD_TT, AV_FIELD_BT: the top field is shown first
-_BOTTOM_FIRST_ORDERS = frozenset({3, 4})  # AV_FIELD_BB, AV_FIELD_TB
+_TOP_FIRST_ORDERS = frozenset({2, 4})  # AV_FIELD_TT, AV_FIELD_TB: the top field is shown first, fields apart or woven
+_BOTTOM_FIRST_ORDERS = frozenset({3, 5})  # AV_FIELD_BB, AV_FIELD_BT
 _FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
 
 MATRICES = {

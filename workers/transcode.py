@@ -21,6 +21,7 @@ from workers.device_check import check_device
 from workers.encode import Encoded, encode, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
+from workers.ffmpeg.treatment import Shown
 from workers.local import local_source
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
@@ -51,6 +52,7 @@ class Produced:
     encoder: str = ""  # its own version, as it signed the stream
     complaints: str = ""
     chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
+    mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,16 @@ def _through_ffmpeg(
     pooled = pool(wrapped.scores)
     check_device(plan, payload.output, pooled, wrapped.argv)
     verdict = judge(pooled, plan.gate)
-    return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.encoder_version, wrapped.complaints)
+    return Produced(
+        payload,
+        verdict,
+        pooled,
+        wrapped.scores,
+        wrapped.argv,
+        wrapped.encoder_version,
+        wrapped.complaints,
+        mapping=wrapped.mapping,
+    )
 
 
 def described(path: Path, settings: Settings) -> Description:
@@ -283,6 +294,7 @@ def _conclude(
             argv=produced.argv,
             complaints=produced.complaints,
             chunks=produced.chunks,
+            mapping=produced.mapping,
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())

@@ -57,6 +57,7 @@ class Sps:
     height: int
     vui: Vui
     order_count_bits: int = 0  # of pic_order_cnt_lsb; 0: slice headers of this order count type have none
+    crop_left: int = 0  # luma samples that are coded and not shown
 
     @property
     def profile(self) -> str:
@@ -102,7 +103,7 @@ def parse_sps(nal: bytes) -> Sps:
     order_count_bits = _order_count_bits(bits)
     references = bits.bounded_ue(16, "max_num_ref_frames")
     bits.skip(1)
-    frame_mbs_only, mb_adaptive, width, height = _frame(bits, chroma)
+    frame_mbs_only, mb_adaptive, width, height, crop_left = _frame(bits, chroma)
     return Sps(
         profile_idc=profile,
         constraints=constraints,
@@ -119,22 +120,24 @@ def parse_sps(nal: bytes) -> Sps:
         height=height,
         vui=read_vui(bits) if bits.flag() else Vui(),
         order_count_bits=order_count_bits,
+        crop_left=crop_left,
     )
 
 
-def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int]:
-    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height), luma samples after cropping (7-13 to 7-22)."""
+def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int, int]:
+    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height, cropped on the left), luma samples after cropping (7-13 to 7-22)."""
     columns, rows = bits.ue() + 1, bits.ue() + 1
     frame_mbs_only = bits.flag()
     mb_adaptive = not frame_mbs_only and bits.flag()
     bits.skip(1)
     crop = [bits.ue() for _ in range(4)] if bits.flag() else [0] * 4
     fields = 1 if frame_mbs_only else 2
-    width = 16 * columns - (2 if chroma in (1, 2) else 1) * (crop[0] + crop[1])
+    across = 2 if chroma in (1, 2) else 1
+    width = 16 * columns - across * (crop[0] + crop[1])
     height = 16 * rows * fields - (2 if chroma == 1 else 1) * fields * (crop[2] + crop[3])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise BitstreamError(f"a picture of {width}×{height} luma samples")
-    return frame_mbs_only, mb_adaptive, width, height
+    return frame_mbs_only, mb_adaptive, width, height, across * crop[0]
 
 
 def parse_slice(nal: bytes, sps: Sps) -> Slice:

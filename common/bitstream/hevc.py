@@ -60,6 +60,7 @@ class Sps:
     colour: Colour | None = None
     frame_rate: Fraction | None = None  # vui_time_scale / vui_num_units_in_tick: pictures a second
     field_coded: bool = False  # field_seq_flag: each picture is one field
+    crop_left: int = 0  # luma samples that are coded and not shown
 
 
 def nal_type(nal: bytes) -> int:
@@ -109,7 +110,7 @@ def parse_sps(nal: bytes) -> Sps:
         raise BitstreamError(f"a picture of {width}×{height} luma samples")
     depth, depth_chroma = (8 + bits.bounded_ue(8, "bit_depth_minus8") for _ in range(2))
     _skip_coding_tools(bits, sub_layers)
-    base = Sps(tier, CHROMA[chroma], depth, depth_chroma, width, height)
+    base = Sps(tier, CHROMA[chroma], depth, depth_chroma, width, height, crop_left=unit_x * window[0])
     return _with_vui(base, bits) if bits.flag() else base
 
 
