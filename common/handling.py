@@ -12,6 +12,10 @@ HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 """FFmpeg's names of the transfer functions of BT.2100: PQ, and HLG."""
 
 
+HDR_BITS = 10
+"""Of a sample: fewer show bands (BT.2100 Table 4 begins with ten)."""
+
+
 class Interlaced(StrEnum):
     """What becomes of fields."""
 

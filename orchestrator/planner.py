@@ -9,7 +9,7 @@ from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.handling import Handling, effective, is_hdr, treated, wishes
+from common.handling import HDR_BITS, Handling, effective, is_hdr, treated, wishes
 from common.levels import level_violations
 from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding, Path, Plan
@@ -260,7 +260,7 @@ def _broken_limits(video: VideoStream, recipe: Recipe) -> tuple[str, ...]:
     which fewer bits would band or clip.
     """
     interlaced = video.scan is not Scan.PROGRESSIVE
-    if is_hdr(video) and recipe.bits < min(video.bit_depth, 10):
+    if is_hdr(video) and recipe.bits < HDR_BITS and video.pixel_format != "yuv420p":  # those samples stay as they are
         return (f"high dynamic range ({video.transfer}) does not fit {recipe.bits} bits",)
     if interlaced and recipe.encoder != "libx264":
         return (f"{recipe.encoder} encodes no interlaced video",)

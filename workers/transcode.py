@@ -211,6 +211,7 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
     from common.dicom.headers import HeaderRequest, build_header
     from common.dicom.transfer_syntaxes import for_length
     from workers.package import package, source_header, supplied_header
+    from workers.shown_times import frame_time_vector
 
     description, plan = order.description, order.plan
     with payload.open() as (length, chunks):
@@ -223,6 +224,7 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
                 plan=plan,
                 sop_instance_uid=order.sop_instance_uid,
                 video_bytes=length,
+                vector_ms=frame_time_vector(payload),
             )
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid

@@ -125,7 +125,9 @@ def parse_sps(nal: bytes) -> Sps:
 
 
 def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int, int]:
-    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height, cropped on the left), luma samples after cropping (7-13 to 7-22)."""
+    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height, cropped on the left), in luma samples, the size after
+    cropping (7-13 to 7-22).
+    """
     columns, rows = bits.ue() + 1, bits.ue() + 1
     frame_mbs_only = bits.flag()
     mb_adaptive = not frame_mbs_only and bits.flag()

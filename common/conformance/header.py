@@ -223,7 +223,10 @@ def stereo(case: HeaderCase) -> Iterator[Breach]:
 
 
 def _rate_off(case: HeaderCase, above: float, at_most: float) -> Iterator[Breach]:
-    increments = case.numbers("FrameTimeVector")[1:] if FRAME_TIME_VECTOR in _tags(case) else case.numbers("FrameTime")
+    by_vector = FRAME_TIME_VECTOR in _tags(case)
+    if by_vector and not case.description.video.constant_rate:
+        return  # its increments are the frames' own; the mean rate counts how long the last frame is shown as well
+    increments = case.numbers("FrameTimeVector")[1:] if by_vector else case.numbers("FrameTime")
     coded = 1000 / float(case.description.video.frame_rate) if case.description.video.frame_rate > 0 else 0.0
     if not increments or not coded:
         return

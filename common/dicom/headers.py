@@ -22,6 +22,7 @@ from common.dicom.timing import read_timing, write_timing
 from common.dicom.transfer_syntaxes import VideoSyntax, by_uid, certain_lossy_method
 from common.dicom.values import has_value
 from common.errors import CinefarmError, InternalFault, MissingMetadata, UnreadableSource
+from common.handling import DynamicRange, Interlaced, RatePolicy
 from common.media import Description
 from common.orders import Path, Plan
 
@@ -40,6 +41,7 @@ class HeaderRequest:
     plan: Plan
     sop_instance_uid: str
     video_bytes: int  # of the produced stream, container and sound included
+    vector_ms: tuple[float, ...] | None = None  # increments between the stream's frames, where its rate is not constant
 
     @cached_property
     def target(self) -> VideoClass:
@@ -136,9 +138,11 @@ def _fill_content_moment(header: Dataset) -> None:
 
 
 def _write_timing(header: Dataset, request: HeaderRequest) -> None:
-    """The stream's rate, and the source's own vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6)."""
-    video, vector = request.output.video, None
-    if request.source is not None:
+    """The stream's rate, and a vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6): the stream's own, or
+    the source's, whose frames have no times beside it.
+    """
+    video, vector = request.output.video, request.vector_ms
+    if request.source is not None and vector is None and request.plan.handling.rate is RatePolicy.KEEP:
         vector = read_timing(request.source, video.frame_count).vector_ms
     write_timing(header, video.frame_rate, vector)
 
@@ -177,6 +181,7 @@ def _what_was_done(request: HeaderRequest, lost: tuple[str, ...]) -> str:
     recipe, output = request.plan.recipe, request.output.video
     how = f" by {recipe.encoder} crf {recipe.crf}" if recipe else ""
     parts = [f"Lossy compression to {request.syntax.name}{how}, ratio {_our_step(request).ratio:.1f}:1"]
+    parts += _treatment(request)
     before = request.description.dicom.photometric if request.description.dicom else ""
     if before and before != photometric(request.syntax, grey=request.grey):
         parts.append(f"{before} converted to {photometric(request.syntax, grey=request.grey)}")
@@ -185,3 +190,15 @@ def _what_was_done(request: HeaderRequest, lost: tuple[str, ...]) -> str:
     if lost:
         parts.append(f"left out: {', '.join(lost)}")
     return "; ".join(parts)
+
+
+def _treatment(request: HeaderRequest) -> list[str]:
+    """What the policies of the job did to the pictures."""
+    handling, rate = request.plan.handling, request.output.video.frame_rate
+    done = {
+        "deinterlaced": handling.interlaced is Interlaced.DEINTERLACE,
+        f"variable frame rate made constant at {float(rate):.6g}/s by repeating frames": handling.rate
+        is RatePolicy.CONSTANT,
+        "high dynamic range tone-mapped": handling.dynamic_range is DynamicRange.TONE_MAP,
+    }
+    return [words for words, applies in done.items() if applies]

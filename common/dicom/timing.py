@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,6 +114,21 @@ def write_timing(dataset: Dataset, rate: Fraction, vector_ms: tuple[float, ...] 
     for keyword in ("StartTrim", "StopTrim"):
         if (trim := _number(dataset, keyword)) is not None and trim > frames:
             setattr(dataset, keyword, frames)
+
+
+def vector_of(ticks: Sequence[int], tick_ms: Fraction) -> tuple[float, ...] | None:
+    """Frame Time Vector of frames shown at ``ticks`` of so many ms, ascending: the most exact that explicit VR holds, or None.
+
+    Running times are rounded, so that no frame is off by more than half a unit of the last digit: 0.001 ms for up to about
+    9,000 frames, 1 ms for up to about 20,000.
+    """
+    for digits in (3, 2, 1, 0):
+        unit = tick_ms * 10**digits
+        shown = [round((tick - ticks[0]) * unit) for tick in ticks]
+        vector = (0.0, *((after - before) / 10**digits for before, after in pairwise(shown)))
+        if _fits(vector):
+            return vector
+    return None
 
 
 def legal_ds(value: Fraction | float) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import PolicyError
+from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import PROFILES, Audio, Hardware
 from common.store import ObjectStore
 from orchestrator.cli.limiting import parse_limit
@@ -30,6 +31,10 @@ class JobFile(BaseModel):
     name: str = Field(default="", max_length=200)
     profile: str = "archive"
     audio: Audio = Audio.STRIP
+    interlaced: Interlaced = Interlaced.KEEP
+    rate: RatePolicy = RatePolicy.KEEP
+    dynamic_range: DynamicRange = DynamicRange.KEEP
+    stereo: Stereo = Stereo.NONE
     map: str | None = None
     hardware: Hardware | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
@@ -60,6 +65,13 @@ class JobFile(BaseModel):
             parse_window(job.window)
         return job
 
+    @property
+    def handling(self) -> Handling:
+        """How the sources are handled."""
+        return Handling(
+            interlaced=self.interlaced, rate=self.rate, dynamic_range=self.dynamic_range, stereo=self.stereo
+        )
+
     def request(self, folder: Path, store: ObjectStore, *, patience_seconds: float = 0.0) -> JobRequest:
         """What the ledger gets; the mapping is checked, and its bytes go into the object store.
 
@@ -74,7 +86,9 @@ class JobFile(BaseModel):
         destinations = [_below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
-            PROFILES[self.profile].model_copy(update={"hardware": self.hardware} if self.hardware else {}),
+            PROFILES[self.profile].model_copy(
+                update={"handling": self.handling} | ({"hardware": self.hardware} if self.hardware else {})
+            ),
             self.audio,
             name=self.name,
             priority=self.priority,

@@ -13,8 +13,10 @@ from typer.exceptions import TyperException
 
 from common import __version__
 from common.errors import CinefarmError
+from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
+from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.serve import serve
 
@@ -101,6 +103,10 @@ def migrate(
     to: To,
     profile: ProfileName = "archive",
     audio: Sound = Audio.STRIP,
+    interlaced: Fields = Interlaced.KEEP,
+    rate: Pace = RatePolicy.KEEP,
+    dynamic_range: Range = DynamicRange.KEEP,
+    stereo: Views = Stereo.NONE,
     mapping: Map = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -126,6 +132,7 @@ def migrate(
         workers=workers,
         state=state,
         hardware=hardware,
+        handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -139,6 +146,10 @@ def plan(
     to: To,
     profile: ProfileName = "archive",
     audio: Sound = Audio.STRIP,
+    interlaced: Fields = Interlaced.KEEP,
+    rate: Pace = RatePolicy.KEEP,
+    dynamic_range: Range = DynamicRange.KEEP,
+    stereo: Views = Stereo.NONE,
     mapping: Map = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -152,7 +163,15 @@ def plan(
     from orchestrator.cli.migration import Migration
 
     asked = Migration.asked(
-        sources, to, profile=profile, audio=audio, mapping=mapping, workers=workers, state=None, hardware=hardware
+        sources,
+        to,
+        profile=profile,
+        audio=audio,
+        mapping=mapping,
+        workers=workers,
+        state=None,
+        hardware=hardware,
+        handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
     )
     return run_plan(asked, write_map=write_map, as_json=json)
 

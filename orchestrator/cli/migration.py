@@ -10,6 +10,7 @@ from typing import Literal
 
 from common.destinations import FolderDestination, parse_destination
 from common.errors import PolicyError
+from common.handling import Handling
 from common.recipes import PROFILES, Audio, Hardware
 from common.settings import Settings, default_cpu_slots
 from orchestrator.cli.limiting import parse_limit
@@ -40,6 +41,7 @@ class Migration:
         workers: int | None,
         state: Path | None,
         hardware: Hardware | None = None,
+        handling: Handling | None = None,
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
@@ -60,6 +62,8 @@ class Migration:
         chosen = PROFILES[profile]
         if hardware is not None:
             chosen = chosen.model_copy(update={"hardware": hardware})
+        if handling is not None:
+            chosen = chosen.model_copy(update={"handling": handling})
         if window is not None:
             parse_window(window)
         request = JobRequest(

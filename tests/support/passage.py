@@ -135,7 +135,9 @@ def passage(
     scratch.mkdir(parents=True, exist_ok=True)
     done = transcode(order, store, scratch, settings, Attempt())
     if not done.instance_key:
-        raise InternalFault(f"nothing came out: {done.verdict.misses} {[f for f in done.findings if f.severity == 'error']}")
+        raise InternalFault(
+            f"nothing came out: {done.verdict.misses} {[f for f in done.findings if f.severity == 'error']}"
+        )
     return Result(description, chosen, done, store)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from common.handling import DynamicRange, Handling, Interlaced, RatePolicy
+from common.handling import AS_IT_IS, DynamicRange, Handling, Interlaced, RatePolicy
 from common.media import Scan
 from common.recipes import Audio
 
@@ -35,6 +35,10 @@ FRAMES = 8
 SIZE = (160, 120)
 
 
+FOLLOWED = tuple(range(FRAMES))
+EVERY_OTHER = tuple(range(0, 2 * FRAMES, 2))
+
+
 @dataclass(frozen=True)
 class Source:
     """One kind of source: how it is made, how it is to be handled, and what must come of it."""
@@ -42,7 +46,7 @@ class Source:
     name: str
     suffix: str
     make: Callable[[Path], None]
-    handling: Handling = Handling()
+    handling: Handling = AS_IT_IS
     audio: Audio = Audio.STRIP
     size: tuple[int, int] = SIZE
     frames: int = FRAMES
@@ -50,7 +54,8 @@ class Source:
     rate: Fraction = Fraction(25)
     quarters: tuple[RGB, RGB, RGB, RGB] | None = QUARTERS  # None: other colours by policy
     tolerance: int = 6  # of each of R, G and B, out of 255
-    targets: tuple[str, ...] = field(default=(), kw_only=True)  # the only ones it may become; empty: any
+    marks: tuple[int, ...] | None = FOLLOWED  # the scene's number of each frame of the result; None: it has none
+    targets: tuple[str, ...] = ()  # the only ones it may become; empty: any
 
     def made(self, folder: Path) -> Path:
         """Make it in a folder."""
@@ -159,11 +164,7 @@ _TO_LINEAR = "zscale=tin=bt709:pin=bt709:min=gbr:rin=full:t=linear:npl=203:p=bt2
 def high_range(transfer: str, form: str = "yuv420p10le", *options: str) -> Callable[[Path], None]:
     """A maker: the scene at 203 cd/m² white (BT.2408) in BT.2020 with a transfer of BT.2100."""
     coded = f"zscale=t={transfer}:m=bt2020nc:r=limited:npl=203,format={form}"
-    tags = tuple(
-        word
-        for name, value in HDR10
-        for word in (f"-{name}", transfer if name == "color_trc" else value)
-    )
+    tags = tuple(word for name, value in HDR10 for word in (f"-{name}", transfer if name == "color_trc" else value))
     params = "log-level=none:crf=8"
     if transfer == "smpte2084":
         params += f":hdr10=1:master-display={MASTERING}:max-cll=1000,400"
@@ -180,24 +181,38 @@ UNTAGGED = ",setparams=range=unknown:colorspace=unknown:color_primaries=unknown:
 BT2020 = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "bt2020-10", "-color_range", "tv")
 
 SCANS = (
-    Source("tff-mpeg2", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), scan=Scan.TOP_FIELD_FIRST),
-    Source("bff-ffv1", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "bb", first="bff"), scan=Scan.BOTTOM_FIELD_FIRST),
-    Source("tff-422", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "tt", form="yuv422p"), scan=Scan.TOP_FIELD_FIRST),
-    Source("tff-deinterlaced", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), DEINTERLACE),
+    Source("tff-mpeg2", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), scan=Scan.TOP_FIELD_FIRST, marks=None),
     Source(
-        "tff-h264-deinterlaced", ".mp4", interlaced(*X264, "-flags", "+ildct+ilme", "-x264opts", "tff=1", *BT709), DEINTERLACE
+        "bff-ffv1", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "bb", first="bff"), scan=Scan.BOTTOM_FIELD_FIRST, marks=None
     ),
-    Source("tff-packed-deinterlaced", ".mov", interlaced("-c:v", "rawvideo", form="yuyv422", matrix="bt601"), DEINTERLACE),
+    Source(
+        "tff-422", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "tt", form="yuv422p"), scan=Scan.TOP_FIELD_FIRST, marks=None
+    ),
+    Source("tff-deinterlaced", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), DEINTERLACE, marks=EVERY_OTHER),
+    Source(
+        "tff-h264-deinterlaced",
+        ".mp4",
+        interlaced(*X264, "-flags", "+ildct+ilme", "-x264opts", "tff=1", *BT709),
+        DEINTERLACE,
+        marks=EVERY_OTHER,
+    ),
+    Source(
+        "tff-packed-deinterlaced", ".mov", interlaced("-c:v", "rawvideo", form="yuyv422", matrix="bt601"), DEINTERLACE, marks=EVERY_OTHER
+    ),
 )
 
 RATES = (
     Source("vfr", ".mp4", variable_rate("-c:v", "mpeg4", "-q:v", "2"), rate=Fraction(200, 11)),
-    Source("vfr-made-constant", ".mp4", variable_rate("-c:v", "mpeg4", "-q:v", "2"), CONSTANT, frames=11),
+    Source("vfr-made-constant", ".mp4", variable_rate("-c:v", "mpeg4", "-q:v", "2"), CONSTANT, frames=11, marks=(0, 1, 2, 2, 3, 4, 4, 4, 5, 6, 7)),
     Source("b-frame-delay", ".ts", clip(*X264, "-bf", "3", *BT709)),
     Source("no-time-stamps", ".h264", clip(*X264, "-bf", "0", *BT709)),
-    Source("times-below-zero", ".mkv", remade(clip(*FFV1, *BT709), "-output_ts_offset", "-1", "-avoid_negative_ts", "disabled")),
+    Source(
+        "times-below-zero",
+        ".mkv",
+        remade(clip(*FFV1, *BT709), "-output_ts_offset", "-1", "-avoid_negative_ts", "disabled"),
+    ),
     Source("late-start", ".ts", remade(clip(*MPEG2, *BT709), "-output_ts_offset", "95000")),
-    Source("edit-list", ".mp4", remade(clip(*X264, "-g", "4", "-bf", "0", *BT709), before=("-ss", "0.2")), frames=3),
+    Source("edit-list", ".mp4", remade(clip(*X264, "-g", "4", "-bf", "0", *BT709), before=("-ss", "0.2")), frames=3, marks=(5, 6, 7)),
 )
 
 COLOURS = (
@@ -219,7 +234,7 @@ COLOURS = (
     Source("bt601-untagged", ".mkv", clip(*FFV1, filters=scaled("yuv420p", "bt601") + UNTAGGED)),
     Source(
         "bt709-untagged-hd", ".mkv", clip(*FFV1, filters=scaled("yuv420p") + UNTAGGED, size=(1280, 720), frames=2), size=(1280, 720),
-        frames=2,
+        frames=2, marks=(0, 1),
     ),
     Source("bt2020-sdr-10", ".mkv", clip(*FFV1, *BT2020, filters=scaled("yuv420p10le", "bt2020"))),
     Source("grey", ".mkv", clip(*FFV1, filters="format=gray"), quarters=None),
@@ -242,7 +257,7 @@ SHAPES = (
     Source("tall-pixels", ".mkv", clip(*FFV1, *BT709, filters=f"{scaled('yuv420p')},setsar=3/4"), size=(160, 160)),
     Source(
         "cropped-h264", ".mp4",
-        clip(*X264, "-x264-params", "crop-rect=16,8,32,8", *BT709), size=(112, 104), quarters=QUARTERS,
+        clip(*X264, "-x264-params", "crop-rect=16,8,32,8", *BT709), size=(112, 104), marks=None,
     ),
 )  # fmt: skip
 

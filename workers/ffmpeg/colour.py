@@ -16,6 +16,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from common.errors import UnsupportedSource
+from common.handling import HDR_BITS, HDR_TRANSFERS
 
 _HD_WIDTH, _HD_HEIGHT = 1280, 576
 MATRIX_CODES: dict[int, str | None] = {
@@ -38,7 +39,6 @@ _MATRICES = {  # matrix (ITU-T H.273 names) → the primaries and transfer that 
     "bt2020nc": ("bt2020", "bt2020-10"),
 }
 _CONVERTIBLE = {"bt709", "smpte170m", "bt470bg", "fcc", "smpte240m"}  # one gamut, near enough; swscale knows the matrix
-_HDR = {"smpte2084", "arib-std-b67"}
 
 
 class Model(StrEnum):
@@ -130,7 +130,7 @@ def colour(
             raise UnsupportedSource(f"full-range colour with matrix {tags.matrix} cannot become BT.709 without loss")
         return Colour(BT709, True, tags.matrix, True)
     kept = pixel_format == ("yuv420p10le" if bits == 10 else "yuv420p")
-    if bits < min(what.bits, 10):  # no display shows more than ten bits of PQ
+    if not kept and bits < HDR_BITS:
         _refuse_hdr(tags.transfer)
     return Colour(tags, not kept, tags.matrix, False)
 
@@ -151,7 +151,7 @@ def _complete(matrix: str, primaries: str | None, transfer: str | None) -> Tags:
 
 
 def _refuse_hdr(transfer: str | None) -> None:
-    if transfer in _HDR:
+    if transfer in HDR_TRANSFERS:
         raise UnsupportedSource(
             f"HDR video ({transfer}) would lose its highlights in 8-bit BT.709",
             hint="Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10).",

@@ -24,7 +24,7 @@ from common.media import Scan, Steady, VideoStream
 from common.picture import padded_size, square_size, turned_size
 from workers.ffmpeg import treatment
 from workers.ffmpeg.colour import Colour, Tags, colour
-from workers.ffmpeg.filters import Filter as Filter  # the step is part of what this module offers
+from workers.ffmpeg.filters import Filter as Filter  # noqa: PLC0414 part of what this module offers
 
 VARIABLE_RATE_CLOCK = Fraction(1, 90_000)
 """The 90 kHz clock of ISO/IEC 13818-1."""

@@ -36,6 +36,8 @@ _NOMINAL_PEAK = "100"
 
 _OPERATOR = "hable"
 
+_HDR_SIDE_DATA = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS", "DOVI_METADATA")
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -77,14 +79,10 @@ def deinterlaced(picture: Picture, handling: Handling) -> tuple[tuple[Filter, ..
     unpacked = (Filter("scale", (("interl", "1"),)), Filter("format", (("pix_fmts", planar),))) if planar else ()
     parity = "tff" if picture.scan is Scan.TOP_FIELD_FIRST else "bff"
     bwdif = Filter("bwdif", (("mode", "send_frame"), ("parity", parity), ("deint", "all")))
-    return (*unpacked, bwdif), replace(
-        picture, scan=Scan.PROGRESSIVE, pixel_format=planar or picture.pixel_format
-    )
+    return (*unpacked, bwdif), replace(picture, scan=Scan.PROGRESSIVE, pixel_format=planar or picture.pixel_format)
 
 
-def made_constant(
-    picture: Picture, handling: Handling, *, keep_start: bool
-) -> tuple[tuple[Filter, ...], Picture]:
+def made_constant(picture: Picture, handling: Handling, *, keep_start: bool) -> tuple[tuple[Filter, ...], Picture]:
     """Each frame at the nearest free place of a constant rate, and shown until the next one's: none is left out.
 
     The last metadata filter logs the place of every frame that was decoded: the proof, and the mapping on the record.
@@ -120,7 +118,9 @@ def tone_mapped(picture: Picture, handling: Handling) -> tuple[tuple[Filter, ...
         return (), picture
     form = samples(picture.pixel_format)
     if form.model is not Model.YCBCR or picture.full_range or picture.scan is not Scan.PROGRESSIVE:
-        raise UnsupportedSource(f"HDR video in {picture.pixel_format} that is full-range or interlaced is not tone-mapped")
+        raise UnsupportedSource(
+            f"HDR video in {picture.pixel_format} that is full-range or interlaced is not tone-mapped"
+        )
     coded = (
         ("matrixin", picture.matrix or "bt2020nc"),
         ("primariesin", picture.primaries or "bt2020"),
@@ -135,6 +135,8 @@ def tone_mapped(picture: Picture, handling: Handling) -> tuple[tuple[Filter, ...
         Filter("tonemap", (("tonemap", _OPERATOR), ("desat", "0"))),
         Filter("zscale", (("transfer", "bt709"), ("matrix", "bt709"), ("range", "limited"))),
         Filter("format", (("pix_fmts", "yuv444p10le"),)),
+        # what was said of the HDR picture is not true of this one, and x264 would write it
+        *(Filter("sidedata", (("mode", "delete"), ("type", kind))) for kind in _HDR_SIDE_DATA),
     )
     tags = BT709
     return steps, replace(
