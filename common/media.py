@@ -60,6 +60,7 @@ class VideoStream(Value):
     height: int = Field(gt=0, description="pixels shown, after cropping")
     pixel_aspect: Ratio = Field(default=Fraction(1), description="sample aspect ratio, width/height of a pixel")
     rotation: int = Field(default=0, description="clockwise degrees the player is asked to turn: 0, 90, 180, 270")
+    mirrored: bool = Field(default=False, description="the player is asked to swap left and right, before it turns")
     pixel_format: str = Field(description="FFmpeg's name of the decoded format: yuv420p, yuvj420p, rgb24, gray ...")
     bit_depth: int = Field(default=8, description="bits per sample")
     chroma: str = Field(default="4:2:0", description="4:2:0, 4:2:2, 4:4:4 or 4:0:0 (monochrome)")

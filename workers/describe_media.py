@@ -104,11 +104,11 @@ def read_media(opener: Opener) -> Media:
     with open_container(opener()) as container:
         stream = video_stream(container)
         body = _read_body(container, stream, head)
-        angle, turned = describe_video.rotation(head.frame)
+        angle, mirrored, turned = describe_video.orientation(head.frame)
         tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
         return Media(
             container=_container_word(container),
-            video=_video(stream, head, body, angle),
+            video=_video(stream, head, body, angle, mirrored),
             audio=tracks,
             other_streams=len(container.streams) - 1 - len(tracks),
             notes=(*head.notes, *turned, *_body_notes(head, body), *_choices(container, stream)),
@@ -250,7 +250,7 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
     return _Body(frames, found, stream_bytes, dropped)
 
 
-def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream:
+def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool) -> VideoStream:
     frame, context = head.frame, stream.codec_context
     bits, chroma = describe_video.shape(frame.format.name)
     seconds = body.cadence.duration_ms / 1000
@@ -262,6 +262,7 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream
         height=frame.height,
         pixel_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
         rotation=angle,
+        mirrored=mirrored,
         pixel_format=frame.format.name,
         bit_depth=bits,
         chroma=chroma,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from math import atan2, degrees
 from typing import TYPE_CHECKING, cast
 
 from common.media import AudioStream, Scan
@@ -67,23 +68,21 @@ def field_order(order: int, top_first: bool | None, interlaced: bool) -> tuple[S
     return Scan.BOTTOM_FIELD_FIRST if top_first is False else Scan.TOP_FIELD_FIRST, notes
 
 
-def rotation(frame: VideoFrame) -> tuple[int, tuple[str, ...]]:
-    """(clockwise degrees, notes) of the display matrix (ISO/IEC 14496-12 8.3.2). Mirroring and odd angles are noted only."""
-    angle = -frame.rotation % 360  # FFmpeg counts counterclockwise
-    notes = []
-    if _mirrored(frame):
-        notes.append("the display matrix mirrors the picture")
-    if angle % 90:
-        notes.append(f"turned by {angle} degrees, which is no right angle")
-    return angle if angle % 90 == 0 else 0, tuple(notes)
+def orientation(frame: VideoFrame) -> tuple[int, bool, tuple[str, ...]]:
+    """(clockwise degrees, mirrored, notes) of the display matrix (ISO/IEC 14496-12 8.3.2); odd angles are noted only.
 
-
-def _mirrored(frame: VideoFrame) -> bool:
+    A matrix whose determinant is negative mirrors: it is taken as left and right swapped first, then a turn.
+    """
     matrix = cast("SideDataContainer", frame.side_data).get("DISPLAYMATRIX")  # PyAV's stubs give its items' type
     if matrix is None:
-        return False
+        return 0, False, ()
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    return bool(a * d < b * c)
+    mirrored = a * d < b * c
+    sign = -1 if mirrored else 1
+    angle = round(degrees(atan2(sign * b, sign * a))) % 360
+    if angle % 90:
+        return 0, mirrored, (f"turned by {angle} degrees, which is no right angle",)
+    return angle, mirrored, ()
 
 
 def audio(track: AudioTrack) -> AudioStream:

@@ -65,7 +65,7 @@ class HeaderRequest:
             return Geometry()
         dicom, video, output = self.description.dicom, self.description.video, self.output.video
         before = (dicom.columns or video.width, dicom.rows or video.height) if dicom else (video.width, video.height)
-        return Geometry.between(before, (output.width, output.height), video.rotation)
+        return Geometry.between(before, (output.width, output.height), video.rotation or int(video.mirrored))
 
     @property
     def grey(self) -> bool:

@@ -29,6 +29,7 @@ QUARTERS: tuple[RGB, RGB, RGB, RGB] = (RED, GREEN, BLUE, SAND)
 """Upper left, upper right, lower left, lower right."""
 
 TURNED_RIGHT: tuple[RGB, RGB, RGB, RGB] = (BLUE, RED, SAND, GREEN)
+MIRRORED: tuple[RGB, RGB, RGB, RGB] = (GREEN, RED, SAND, BLUE)
 UPSIDE_DOWN: tuple[RGB, RGB, RGB, RGB] = (SAND, BLUE, GREEN, RED)
 
 FRAMES = 8
@@ -128,6 +129,16 @@ def remade(make: Callable[[Path], None], *options: str, before: tuple[str, ...] 
     return copied
 
 
+def cut(make: Callable[[Path], None], begin: int) -> Callable[[Path], None]:
+    """A maker: another maker's file without its first bytes."""
+
+    def shortened(path: Path) -> None:
+        make(path)
+        path.write_bytes(path.read_bytes()[begin:])
+
+    return shortened
+
+
 def interlaced(
     *options: str, first: str = "tff", form: str = "yuv420p", matrix: str = "bt709"
 ) -> Callable[[Path], None]:
@@ -212,6 +223,7 @@ RATES = (
         remade(clip(*FFV1, *BT709), "-output_ts_offset", "-1", "-avoid_negative_ts", "disabled"),
     ),
     Source("late-start", ".ts", remade(clip(*MPEG2, *BT709), "-output_ts_offset", "95000")),
+    Source("cut-start", ".ts", cut(clip(*X264, "-bf", "2", "-g", "4", *BT709), 6 * 188), frames=4, marks=(4, 5, 6, 7)),
     Source("edit-list", ".mp4", remade(clip(*X264, "-g", "4", "-bf", "0", *BT709), before=("-ss", "0.2")), frames=3, marks=(5, 6, 7)),
 )
 
@@ -251,6 +263,7 @@ HDR = (
 SHAPES = (
     Source("turned-right", ".mp4", remade(clip(*X264, *BT709), before=("-display_rotation", "-90")), size=(120, 160), quarters=TURNED_RIGHT),
     Source("upside-down", ".mp4", remade(clip(*X264, *BT709), before=("-display_rotation", "180")), quarters=UPSIDE_DOWN),
+    Source("mirrored", ".mp4", remade(clip(*X264, *BT709), before=("-display_hflip",)), quarters=MIRRORED),
     Source("odd-size", ".mkv", clip(*FFV1, *BT709, filters=scaled("yuv444p"), size=(161, 121)), size=(162, 122)),
     Source("odd-420", ".mkv", clip(*FFV1, *BT709, size=(161, 121)), size=(162, 122)),
     Source("wide-pixels", ".mkv", clip(*FFV1, *BT709, filters=f"{scaled('yuv420p')},setsar=4/3"), size=(214, 120)),
@@ -258,6 +271,10 @@ SHAPES = (
     Source(
         "cropped-h264", ".mp4",
         clip(*X264, "-x264-params", "crop-rect=16,8,32,8", *BT709), size=(112, 104), marks=None,
+    ),
+    Source(
+        "cropped-444", ".mp4",
+        clip(*X264, "-x264-params", "crop-rect=16,8,32,8", *BT709, filters=scaled("yuv444p")), size=(112, 104), marks=None,
     ),
 )  # fmt: skip
 

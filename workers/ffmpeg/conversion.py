@@ -53,6 +53,7 @@ class Picture:
     transfer: str | None = None
     pixel_aspect: Fraction = Fraction(1)
     rotation: int = 0  # clockwise degrees
+    mirrored: bool = False  # before it is turned
     scan: Scan = Scan.PROGRESSIVE
     constant_rate: bool = True
     steady: Steady | None = None
@@ -110,6 +111,7 @@ def conversion(
         *(evened or _timing(picture, time_base, keep_start)),
         *mapped,
         *_scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}"),
+        *((Filter("hflip"),) if picture.mirrored else ()),
         *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
         *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
         *_tags(picture.scan, rule.tags),

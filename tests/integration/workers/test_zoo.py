@@ -9,7 +9,7 @@ import pytest
 
 from common.media import Scan
 from support.passage import Result, passage
-from support.zoo import PLAIN, TURNED_RIGHT, UPSIDE_DOWN, Source
+from support.zoo import MIRRORED, PLAIN, TURNED_RIGHT, UPSIDE_DOWN, Source
 from support.zoo_dicom import LOOPS
 
 
@@ -79,4 +79,4 @@ def _mark(passed: Passed, number: int) -> int:
     block = width // 16
     darkness = np.convolve(way, np.ones(block) / block, "valid")
     place = int((darkness.argmin() + block / 2) * 16 / width)
-    return 15 - place if passed.source.quarters == UPSIDE_DOWN else place
+    return 15 - place if passed.source.quarters in (UPSIDE_DOWN, MIRRORED) else place
