@@ -23,7 +23,7 @@ from common.dicom.transfer_syntaxes import VideoSyntax, by_uid, certain_lossy_me
 from common.dicom.values import has_value
 from common.errors import CinefarmError, InternalFault, MissingMetadata, UnreadableSource
 from common.handling import DynamicRange, Interlaced, RatePolicy
-from common.media import Description
+from common.media import Description, Kind
 from common.orders import Path, Plan
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ def _built(request: HeaderRequest) -> Dataset:
     header = _kept_values(request)
     lost = drop_old_pixels(header, keep_overlays=request.target.family is Family.ULTRASOUND)
     lost += adapt_coordinates(header, request.geometry)
+    if request.plan.handling.rate is RatePolicy.CONSTANT and "PerFrameFunctionalGroupsSequence" in header:
+        del header.PerFrameFunctionalGroupsSequence  # one item a frame (C.7.6.16), and there are more frames now
+        lost += ("per-frame functional groups",)
     describe_pixels(header, request.output.video, request.syntax, grey=request.grey)
     _write_timing(header, request)
     _record_compression(header, request)
@@ -138,11 +141,12 @@ def _fill_content_moment(header: Dataset) -> None:
 
 
 def _write_timing(header: Dataset, request: HeaderRequest) -> None:
-    """The stream's rate, and a vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6): the stream's own, or
-    the source's, whose frames have no times beside it.
+    """The stream's rate, and a vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6): the stream's own; of
+    a loop the source's, digit by digit.
     """
     video, vector = request.output.video, request.vector_ms
-    if request.source is not None and vector is None and request.plan.handling.rate is RatePolicy.KEEP:
+    loop = request.description.kind is Kind.DICOM_FRAMES and request.plan.handling.rate is RatePolicy.KEEP
+    if request.source is not None and loop:
         vector = read_timing(request.source, video.frame_count).vector_ms
     write_timing(header, video.frame_rate, vector)
 

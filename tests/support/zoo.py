@@ -192,14 +192,26 @@ UNTAGGED = ",setparams=range=unknown:colorspace=unknown:color_primaries=unknown:
 BT2020 = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "bt2020-10", "-color_range", "tv")
 
 SCANS = (
-    Source("tff-mpeg2", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), scan=Scan.TOP_FIELD_FIRST, marks=None),
     Source(
-        "bff-ffv1", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "bb", first="bff"), scan=Scan.BOTTOM_FIELD_FIRST, marks=None
+        "tff-mpeg2", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), scan=Scan.TOP_FIELD_FIRST, marks=None
     ),
     Source(
-        "tff-422", ".mkv", interlaced(*FFV1, *BT709, "-field_order", "tt", form="yuv422p"), scan=Scan.TOP_FIELD_FIRST, marks=None
+        "bff-ffv1",
+        ".mkv",
+        interlaced(*FFV1, *BT709, "-field_order", "bb", first="bff"),
+        scan=Scan.BOTTOM_FIELD_FIRST,
+        marks=None,
     ),
-    Source("tff-deinterlaced", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), DEINTERLACE, marks=EVERY_OTHER),
+    Source(
+        "tff-422",
+        ".mkv",
+        interlaced(*FFV1, *BT709, "-field_order", "tt", form="yuv422p"),
+        scan=Scan.TOP_FIELD_FIRST,
+        marks=None,
+    ),
+    Source(
+        "tff-deinterlaced", ".mpg", interlaced(*MPEG2, "-flags", "+ildct+ilme", *BT709), DEINTERLACE, marks=EVERY_OTHER
+    ),
     Source(
         "tff-h264-deinterlaced",
         ".mp4",
@@ -208,13 +220,24 @@ SCANS = (
         marks=EVERY_OTHER,
     ),
     Source(
-        "tff-packed-deinterlaced", ".mov", interlaced("-c:v", "rawvideo", form="yuyv422", matrix="bt601"), DEINTERLACE, marks=EVERY_OTHER
+        "tff-packed-deinterlaced",
+        ".mov",
+        interlaced("-c:v", "rawvideo", form="yuyv422", matrix="bt601"),
+        DEINTERLACE,
+        marks=EVERY_OTHER,
     ),
 )
 
 RATES = (
     Source("vfr", ".mp4", variable_rate("-c:v", "mpeg4", "-q:v", "2"), rate=Fraction(200, 11)),
-    Source("vfr-made-constant", ".mp4", variable_rate("-c:v", "mpeg4", "-q:v", "2"), CONSTANT, frames=11, marks=(0, 1, 2, 2, 3, 4, 4, 4, 5, 6, 7)),
+    Source(
+        "vfr-made-constant",
+        ".mp4",
+        variable_rate("-c:v", "mpeg4", "-q:v", "2"),
+        CONSTANT,
+        frames=11,
+        marks=(0, 1, 2, 2, 3, 4, 4, 4, 5, 6, 7),
+    ),
     Source("b-frame-delay", ".ts", clip(*X264, "-bf", "3", *BT709)),
     Source("no-time-stamps", ".h264", clip(*X264, "-bf", "0", *BT709)),
     Source(
@@ -224,7 +247,13 @@ RATES = (
     ),
     Source("late-start", ".ts", remade(clip(*MPEG2, *BT709), "-output_ts_offset", "95000")),
     Source("cut-start", ".ts", cut(clip(*X264, "-bf", "2", "-g", "4", *BT709), 6 * 188), frames=4, marks=(4, 5, 6, 7)),
-    Source("edit-list", ".mp4", remade(clip(*X264, "-g", "4", "-bf", "0", *BT709), before=("-ss", "0.2")), frames=3, marks=(5, 6, 7)),
+    Source(
+        "edit-list",
+        ".mp4",
+        remade(clip(*X264, "-g", "4", "-bf", "0", *BT709), before=("-ss", "0.2")),
+        frames=3,
+        marks=(5, 6, 7),
+    ),
 )
 
 COLOURS = (
@@ -261,7 +290,10 @@ HDR = (
 )
 
 SHAPES = (
-    Source("turned-right", ".mp4", remade(clip(*X264, *BT709), before=("-display_rotation", "-90")), size=(120, 160), quarters=TURNED_RIGHT),
+    Source(
+        "turned-right", ".mp4", remade(clip(*X264, *BT709), before=("-display_rotation", "-90")), size=(120, 160),
+        quarters=TURNED_RIGHT,
+    ),
     Source("upside-down", ".mp4", remade(clip(*X264, *BT709), before=("-display_rotation", "180")), quarters=UPSIDE_DOWN),
     Source("mirrored", ".mp4", remade(clip(*X264, *BT709), before=("-display_hflip",)), quarters=MIRRORED),
     Source("odd-size", ".mkv", clip(*FFV1, *BT709, filters=scaled("yuv444p"), size=(161, 121)), size=(162, 122)),
@@ -281,7 +313,8 @@ SHAPES = (
 STREAMS = (
     Source(
         "two-videos", ".mkv",
-        clip(*FFV1, *BT709, "-map", "0:v", "-map", "1:v", filters=scaled("yuv420p"), inputs=("-f", "lavfi", "-i", "color=red:s=64x48:d=0.3")),
+        clip(*FFV1, *BT709, "-map", "0:v", "-map", "1:v", filters=scaled("yuv420p"),
+             inputs=("-f", "lavfi", "-i", "color=red:s=64x48:d=0.3")),
     ),
     Source(
         "cover", ".mp4",

@@ -12,8 +12,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, itemize_fragment
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
-
-from support.zoo import FRAMES, QUARTERS, RGB, SIZE, X264, Source, clip, scene
+from support.zoo import CONSTANT, FRAMES, QUARTERS, RGB, SIZE, X264, Source, clip, scene
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.3.1"
 ENHANCED_XA = "1.2.840.10008.5.1.4.1.1.12.1.1"
@@ -149,6 +148,14 @@ def stream_in(syntax: str, cuts: int, *codec: str, suffix: str) -> Callable[[Pat
     return make
 
 
+def timed(path: Path) -> None:
+    """RGB frames with times of their own."""
+    made = loop(SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0)
+    del made.FrameTime
+    made.FrameTimeVector, made.FrameIncrementPointer = [0, 40, 40, 80, 40, 120, 40, 40], 0x00181065
+    saved(made, scene().tobytes(), path)
+
+
 LOOPS = (
     Source("us-palette", ".dcm", palette, marks=None),
     Source("us-planes", ".dcm", planes),
@@ -171,6 +178,8 @@ LOOPS = (
         marks=None, quarters=greys(*GREYS),
     ),
     Source("jpeg-many-fragments", ".dcm", jpeg_frames),
+    Source("vector", ".dcm", timed),
+    Source("vector-made-constant", ".dcm", timed, CONSTANT, frames=11, marks=(0, 1, 2, 2, 3, 4, 4, 4, 5, 6, 7)),
     Source("enhanced-xa", ".dcm", enhanced_xa, marks=None, quarters=greys(*GREYS)),
     Source("h264-many-fragments", ".dcm", stream_in(".102", 3, *X264, "-bf", "0", suffix=".mp4")),
     Source("mpeg2-many-fragments", ".dcm", stream_in(".100", 2, "-c:v", "mpeg2video", "-q:v", "2", suffix=".mpg")),

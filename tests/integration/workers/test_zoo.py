@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-
-from common.media import Scan
 from support.passage import Result, passage
 from support.zoo import MIRRORED, PLAIN, TURNED_RIGHT, UPSIDE_DOWN, Source
 from support.zoo_dicom import LOOPS
+
+from common.media import Scan
 
 
 @dataclass(frozen=True)

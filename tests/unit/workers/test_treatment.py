@@ -49,7 +49,11 @@ def test_deinterlaced_video_may_be_turned() -> None:
 
 
 def test_packed_fields_are_unpacked_and_rgb_fields_are_refused() -> None:
-    assert names(picture(scan=Scan.TOP_FIELD_FIRST, pixel_format="uyvy422"), DEINTERLACE)[:3] == ["scale", "format", "bwdif"]
+    assert names(picture(scan=Scan.TOP_FIELD_FIRST, pixel_format="uyvy422"), DEINTERLACE)[:3] == [
+        "scale",
+        "format",
+        "bwdif",
+    ]
     with pytest.raises(UnsupportedSource, match="interlaced RGB"):
         conversion(picture(scan=Scan.TOP_FIELD_FIRST, pixel_format="rgb24"), handling=DEINTERLACE)
 
