@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.dicom.timing import BROADCAST_RATES, MAX_SHORT_VALUE_BYTES, legal_ds, vector_of
@@ -22,6 +22,7 @@ from workers.ffmpeg.treatment import runs
 
 DEINTERLACE = Handling.model_validate({"interlaced": "deinterlace"})
 TONE_MAP = Handling.model_validate({"dynamic_range": "tone-map"})
+rules = settings(max_examples=60, deadline=None)
 gaps = st.lists(st.integers(1, 9), min_size=1, max_size=60)
 
 
@@ -71,6 +72,7 @@ def test_without_a_policy_no_filter_is_added() -> None:
 
 
 @given(gaps, st.sampled_from([rate for rate in BROADCAST_RATES if rate <= 60]))
+@rules
 def test_a_recording_with_frames_missing_gets_its_own_rate_back(gaps: list[int], rate: Fraction) -> None:
     times = np.cumsum([0, *gaps]) / float(rate)
     found = steady(times, 0.0)
@@ -82,6 +84,7 @@ def test_a_recording_with_frames_missing_gets_its_own_rate_back(gaps: list[int],
 
 
 @given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=60))
+@rules
 def test_no_frame_is_ever_left_out(gaps: list[float]) -> None:
     times = np.cumsum([0.0, *gaps])
     found = steady(times, gaps[-1])
@@ -102,6 +105,7 @@ def test_one_wrong_time_stamp_does_not_ask_for_hours_of_frames() -> None:
 
 
 @given(gaps, st.integers(1, 5))
+@rules
 def test_the_mapping_says_how_often_each_frame_is_shown(gaps: list[int], hold: int) -> None:
     places = [0, *np.cumsum(gaps).tolist()]
     found = runs(places, hold)
@@ -124,6 +128,7 @@ def test_a_log_that_proves_nothing_is_an_error(tmp_path: Path, text: str) -> Non
 
 
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=300))
+@rules
 def test_a_vector_never_drifts_from_the_time_stamps(gaps: list[int]) -> None:
     ticks = [1000, *(1000 + np.cumsum(gaps)).tolist()]
     vector = vector_of(ticks, Fraction(1000, 90_000))
