@@ -9,7 +9,7 @@ from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.handling import HDR_BITS, Handling, effective, is_hdr, treated, wishes
+from common.handling import HDR_BITS, Handling, Stereo, effective, is_hdr, treated, wishes
 from common.levels import level_violations
 from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding, Path, Plan
@@ -23,6 +23,10 @@ REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
 }
 """Codec → syntaxes that a plain bitstream is held against, the most widely read first. Plain MPEG-2 is transcoded: no
 browser and so no web viewer plays it. An object that already is DICOM MPEG-2 is kept as it is."""
+
+PACKED = f"{ROOT}.105"
+PACKING_TYPES = {Stereo.SIDE_BY_SIDE: 3, Stereo.TOP_BOTTOM: 4}
+"""frame_packing_arrangement_type (H.264 Table D-8)."""
 
 ENCODE_SPEED = {("libx264", "medium"): 40e6, ("libx264", "slow"): 20e6, ("libx265", "medium"): 12e6}
 """Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess); for
@@ -136,7 +140,7 @@ class _Wanted:
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",
                 hint="Use --profile archive to have it encoded and measured.",
             )
-        fitting = self._fitting(profile.recipes(rung))
+        fitting = self._fitting(for_views(profile.recipes(rung), self.handling.stereo))
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
         target = self._target(recipe.codec)
@@ -253,6 +257,23 @@ def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
         if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
     )
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
+
+
+def for_views(recipes: Sequence[Recipe], stereo: Stereo) -> list[Recipe]:
+    """The recipes that announce two views in a frame as the policy says they lie there: those to .105 (PS3.5 8.2.8).
+
+    Raises:
+        NoLegalPath: there is none.
+    """
+    if stereo is Stereo.NONE:
+        return list(recipes)
+    packed = [recipe for recipe in recipes if recipe.transfer_syntax_uid == PACKED]
+    if not packed:
+        raise NoLegalPath(
+            "this profile encodes nothing to .105, which alone announces two views in a frame",
+            hint="Use another profile, or --stereo none: the picture stays, as one view.",
+        )
+    return [recipe.model_copy(update={"frame_packing": PACKING_TYPES[stereo]}) for recipe in packed]
 
 
 def _broken_limits(video: VideoStream, recipe: Recipe) -> tuple[str, ...]:

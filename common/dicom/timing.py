@@ -211,7 +211,7 @@ def _from_functional_groups(dataset: Dataset, _frames: int) -> Timing | None:
 def _write_vector(dataset: Dataset, vector_ms: tuple[float, ...]) -> None:
     kept = dataset.get("FrameTimeVector")
     if not (hasattr(kept, "append") and tuple(float(value) for value in kept) == vector_ms):
-        dataset.FrameTimeVector = [legal_ds(value) for value in vector_ms]
+        dataset.FrameTimeVector = list(map(_increment, vector_ms))
     if "FrameTime" in dataset:
         del dataset.FrameTime
 
@@ -225,7 +225,12 @@ def _write_period(dataset: Dataset, rate: Fraction) -> None:
 
 
 def _fits(vector_ms: tuple[float, ...]) -> bool:
-    return sum(len(legal_ds(value)) + 1 for value in vector_ms) <= MAX_SHORT_VALUE_BYTES
+    return sum(len(_increment(value)) + 1 for value in vector_ms) <= MAX_SHORT_VALUE_BYTES
+
+
+def _increment(value: float) -> str:
+    """An increment as short as it can be: there are thousands."""
+    return legal_ds(value).removesuffix(".0")
 
 
 def _match(period: Decimal, rate: Fraction) -> int | None:
