@@ -17,12 +17,12 @@ from pathlib import Path
 
 from celery import Celery, shared_task
 from redis import Redis
-from sqlalchemy import func, select
+from sqlalchemy import select
 from synthetic import answer, broker_server, seed
 
 from common import logs, queues
 from common.farm import make_app
-from common.leases import connect
+from common.leases import connect, live_workers
 from common.settings import Settings
 from common.stages import State
 from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store
@@ -34,6 +34,8 @@ from workers.attempt import Attempt, Done, Order
 from workers.build import Worker
 
 BARE = "bench.noop"
+WARM_UP = 300
+"""Tasks and orders before the first measured ones: modules are loaded, statements compiled, windows learned."""
 
 
 @shared_task(name=BARE, ignore_result=True)
@@ -63,7 +65,7 @@ def worker(settings: Settings, slots: int) -> Iterator[None]:
     )
     process.start()
     try:
-        wait(lambda: bool(list(connect(settings.broker_url).scan_iter("worker:*"))))
+        wait(lambda: bool(live_workers(connect(settings.broker_url))))
         yield
     finally:
         process.terminate()
@@ -90,17 +92,16 @@ def order_rate(orchestrator: Orchestrator, ledger: Sessions, state_dir: Path, co
     job_id = seed(ledger, count, state_dir)
     started = time.monotonic()
     while waiting(ledger, job_id):
-        for _ in range(20):
-            orchestrator.tick(seconds=0.01)
+        orchestrator.tick(seconds=0.01)
     seconds = time.monotonic() - started
     return count / seconds
 
 
-def waiting(ledger: Sessions, job_id: str) -> int:
-    """Items whose order is not recorded yet."""
+def waiting(ledger: Sessions, job_id: str) -> bool:
+    """True while the order of an item is not recorded yet."""
     with ledger() as session:
-        found = select(func.count()).select_from(Item).where(Item.job_id == job_id, Item.state == State.FOUND)
-        return session.scalar(found) or 0
+        found = select(Item.id).where(Item.job_id == job_id, Item.state == State.FOUND).limit(1)
+        return session.scalar(found) is not None
 
 
 def main() -> None:
@@ -119,6 +120,8 @@ def main() -> None:
         with worker(settings, options.slots), build_broker(settings) as broker:
             orchestrator = build_orchestrator(settings, ledger, store, broker)
             app, redis = make_app(settings), connect(url)
+            bare_rate(app, redis, WARM_UP)
+            order_rate(orchestrator, ledger, Path(name) / "warm-up", WARM_UP)
             for round_ in range(options.rounds):
                 bare = bare_rate(app, redis, options.orders)
                 orders = order_rate(orchestrator, ledger, Path(name) / str(round_), options.orders)

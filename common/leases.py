@@ -4,7 +4,8 @@
 ended it reads ``ended`` for ten minutes, so that a second copy of the same message is recognised and dropped; ``returned`` when
 a worker that is shut down gave the order back unfinished: it is given out again at once, and nobody is blamed.
 ``revoked:<order>``  set by the orchestrator when it gives an attempt up: the worker asks every second, and stops.
-``worker:<name>``  what a worker is and offers (WorkerInfo), with a TTL: no key, no worker.
+``worker:<name>``  what a worker is and offers (WorkerInfo), with a TTL: no key, no worker. ``workers`` is the set of their
+names: looking through all keys for them would cost more the more orders there are.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -22,6 +24,7 @@ from redis.retry import Retry
 
 ENDED = "ended"
 RETURNED = "returned"
+WORKERS = "workers"
 _ENDED_SECONDS = 600  # longer than the broker keeps a copy back; these keys are all that grows with the orders of a job
 _REVOKED_SECONDS = 24 * 3600
 
@@ -100,7 +103,7 @@ class Leases:
     def take(self, order_id: str, worker: str) -> Claim:
         """Claim an order for this worker. Only one copy of a message ever gets TAKEN."""
         value = json.dumps({"worker": worker, "fraction": None})
-        with self._redis.pipeline() as both:
+        with self._redis.pipeline(transaction=False) as both:
             both.exists(f"revoked:{order_id}")
             both.set(f"lease:{order_id}", value, nx=True, px=self._ttl_ms)
             revoked, taken = both.execute()
@@ -153,26 +156,34 @@ def _lease(value: str | bytes) -> Lease:
 def advertise(redis: Redis, info: WorkerInfo, *, ttl_seconds: float) -> None:
     """Say that a worker is alive and what it takes."""
     value = json.dumps({name: value for name, value in asdict(info).items() if name != "name"})
-    redis.set(f"worker:{info.name}", value, px=int(ttl_seconds * 1000))
+    with redis.pipeline(transaction=False) as both:
+        both.sadd(WORKERS, info.name)
+        both.set(f"worker:{info.name}", value, px=int(ttl_seconds * 1000))
+        both.execute()
 
 
 def withdraw(redis: Redis, name: str) -> None:
     """A worker that stops in order says so at once."""
     redis.delete(f"worker:{name}")
+    redis.srem(WORKERS, name)
 
 
 def live_workers(redis: Redis) -> list[WorkerInfo]:
     """All workers whose advertisement has not lapsed."""
-    names = sorted(redis.scan_iter("worker:*", count=1000))
-    values = redis.mget(names) if names else []
-    return [_worker(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+    known: Any = redis.smembers(WORKERS)
+    names: list[str] = sorted(known)
+    values = redis.mget([f"worker:{name}" for name in names]) if names else []
+    said = dict(zip(names, values, strict=True))
+    if gone := [name for name, value in said.items() if value is None]:
+        redis.srem(WORKERS, *gone)  # one that comes back says so again within seconds
+    return [_worker(name, value) for name, value in said.items() if value is not None]
 
 
-def _worker(key: str, value: str | bytes) -> WorkerInfo:
+def _worker(name: str, value: str | bytes) -> WorkerInfo:
     """Fields that we do not know come from a newer worker and are left out."""
     known = {field.name for field in fields(WorkerInfo)}
     said = {name: value for name, value in json.loads(value).items() if name in known}
-    for name in ("queues", "encoders", "decoders"):
-        said[name] = tuple(said.get(name, ()))
+    for field in ("queues", "encoders", "decoders"):
+        said[field] = tuple(said.get(field, ()))
     said["state"] = NodeState(said.get("state", NodeState.READY))
-    return WorkerInfo(**said | {"name": key.removeprefix("worker:")})
+    return WorkerInfo(**said | {"name": name})

@@ -81,6 +81,34 @@ HEVC_LEVELS: dict[str, HevcLevel] = {
 HEVC_VCL_FACTOR = 1_000
 """BrVclFactor and CpbVclFactor of Main and Main 10, ITU-T H.265 Table A.10."""
 
+NAL_PER_VCL: dict[str, Fraction] = {"h264": Fraction(6, 5), "hevc": Fraction(11, 10), "mpeg2video": Fraction(1)}
+"""What a level allows all bytes over what it allows the pictures alone: cpbBrNalFactor (H.264 Table A-2), BrNalFactor
+(H.265 Table A.10). MPEG-2 knows no such difference."""
+
+
+@dataclass(frozen=True)
+class Mpeg2Level:
+    """Main profile at one level, ISO/IEC 13818-2 Tables 8-11 to 8-14."""
+
+    name: str
+    width: int  # samples
+    height: int  # lines
+    frame_rate: int  # frames/s
+    luma_rate: int  # samples/s
+    bit_rate: int  # bit/s
+    buffer_bits: int  # VBV
+
+
+MPEG2_LEVELS: dict[str, Mpeg2Level] = {
+    level.name: level
+    for level in (
+        Mpeg2Level("Low", 352, 288, 30, 3_041_280, 4_000_000, 475_136),
+        Mpeg2Level("Main", 720, 576, 30, 10_368_000, 15_000_000, 1_835_008),
+        Mpeg2Level("High 1440", 1_440, 1_152, 60, 47_001_600, 60_000_000, 7_340_032),
+        Mpeg2Level("High", 1_920, 1_152, 60, 62_668_800, 80_000_000, 9_781_248),
+    )
+}
+
 
 def macroblocks(width: int, height: int, *, interlaced: bool = False) -> int:
     """Macroblocks of a frame. Field coding rounds the height up to 32 lines (H.264 7-18: PicHeightInMapUnits)."""
@@ -164,6 +192,52 @@ def hevc_level_violations(
             ("coded picture buffer", buffer_bits, row.max_cpb * HEVC_VCL_FACTOR, "bits"),
         ],
     )
+
+
+def hevc_max_pictures(width: int, height: int, level: str) -> int:
+    """MaxDpbSize, ITU-T H.265 A.4.2: six of the level's largest pictures, more of smaller ones, 16 at most."""
+    samples, largest = width * height, HEVC_LEVELS[level].luma_samples
+    for part, pictures in ((Fraction(1, 4), 16), (Fraction(1, 2), 12), (Fraction(3, 4), 8)):
+        if samples <= largest * part:
+            return pictures
+    return 6
+
+
+def mpeg2_level_violations(
+    width: int, height: int, rate: Fraction, level: str, *, bit_rate: int | None = None
+) -> tuple[str, ...]:
+    """Every limit of the level that this picture, rate (frames/s) and bit/s break, in words: 13818-2 Tables 8-11 to 8-13.
+
+    Raises:
+        KeyError: no such level.
+    """
+    row = MPEG2_LEVELS[level]
+    return _beyond(
+        f"MPEG-2 {level} level",
+        [
+            ("width", width, row.width, "samples"),
+            ("height", height, row.height, "lines"),
+            ("frame rate", rate, row.frame_rate, "frames/s"),
+            ("sample rate", width * height * rate, row.luma_rate, "luma samples/s"),
+            ("bit rate", bit_rate, row.bit_rate, "bit/s"),
+        ],
+    )
+
+
+def level_budget(codec: str, level: str) -> tuple[int, int]:
+    """(bit/s, bits of buffer) that a level of H.264 High, HEVC Main tier or MPEG-2 Main allows the pictures.
+
+    Raises:
+        KeyError: no such codec or level.
+    """
+    if codec == "mpeg2video":
+        return MPEG2_LEVELS[level].bit_rate, MPEG2_LEVELS[level].buffer_bits
+    if codec == "h264":
+        return (
+            H264_LEVELS[level].max_br * H264_VCL_FACTOR["high"],
+            H264_LEVELS[level].max_cpb * H264_VCL_FACTOR["high"],
+        )
+    return HEVC_LEVELS[level].max_br * HEVC_VCL_FACTOR, HEVC_LEVELS[level].max_cpb * HEVC_VCL_FACTOR
 
 
 def hevc_minimal_level(width: int, height: int, rate: Fraction) -> str | None:

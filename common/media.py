@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -40,6 +40,73 @@ class Scan(StrEnum):
     PROGRESSIVE = "progressive"
     TOP_FIELD_FIRST = "tff"
     BOTTOM_FIELD_FIRST = "bff"
+
+
+class MasteringDisplay(Value):
+    """The display a picture was graded on: SMPTE ST 2086, in the units of its SEI message (H.265 D.3.28, H.264 D.2.29)."""
+
+    red: tuple[int, int] = Field(description="x and y, CIE 1931, in 0.00002")
+    green: tuple[int, int] = Field(description="x and y, in 0.00002")
+    blue: tuple[int, int] = Field(description="x and y, in 0.00002")
+    white_point: tuple[int, int] = Field(description="x and y, in 0.00002")
+    max_luminance: int = Field(description="in 0.0001 cd/m²")
+    min_luminance: int = Field(description="in 0.0001 cd/m²")
+
+
+class ContentLight(Value):
+    """Content light level: CTA-861.3, H.265 D.3.35."""
+
+    max_cll: int = Field(description="brightest sample of all, cd/m²; 0: unknown")
+    max_fall: int = Field(description="brightest mean of a frame, cd/m²; 0: unknown")
+
+
+class Hrd(Value):
+    """What a stream says of the decoder's buffer: the largest of its schedules (H.264 E.1.2; MPEG-2: bit_rate and VBV)."""
+
+    bit_rate: int = Field(description="bit/s")
+    buffer_bits: int
+
+
+class Coding(Value):
+    """What the headers of the stream and of its first pictures say, as far as rules ask. None: not said, or not read."""
+
+    coded_width: int | None = Field(default=None, description="luma samples that are decoded, before cropping")
+    coded_height: int | None = Field(default=None, description="luma samples that are decoded, before cropping")
+    chroma: str | None = Field(default=None, description="as coded: decoders show 4:0:0 as 4:2:0 now and then")
+    matrix_code: int | None = Field(default=None, description="matrix_coefficients, ITU-T H.273 Table 4; 0 is GBR")
+    tier: Literal["main", "high"] | None = Field(default=None, description="HEVC: general_tier_flag")
+    compatible_profiles: tuple[int, ...] = Field(default=(), description="HEVC: general_profile_compatibility_flag[j]")
+    vps_agrees: bool | None = Field(default=None, description="HEVC: the VPS names the SPS's profile, tier and level")
+    reference_frames: int | None = Field(default=None, description="H.264: max_num_ref_frames")
+    decoded_frames: int | None = Field(
+        default=None, description="frames a decoder must hold: max_dec_frame_buffering; HEVC: sps_max_dec_pic_buffering"
+    )
+    nal_hrd: Hrd | None = Field(default=None, description="of all bytes; MPEG-2: the sequence header's")
+    vcl_hrd: Hrd | None = Field(default=None, description="of the pictures alone")
+    progressive_only: bool | None = Field(
+        default=None, description="frame_mbs_only_flag; MPEG-2: progressive_sequence; HEVC: no field_seq_flag"
+    )
+    tools: tuple[str, ...] = Field(
+        default=(),
+        description="H.264: CABAC, 8x8 transform, B slices, interlaced coding, field pictures, MBAFF, slice groups ...",
+    )
+    slices: int | None = Field(default=None, description="fewest slices of one of the first pictures")
+    b_pictures: int | None = Field(default=None, description="longest run of B pictures among the first")
+    delimiters: bool | None = Field(default=None, description="H.264, HEVC: every picture begins with a delimiter")
+    longest_gop: int | None = Field(default=None, description="frames from one key frame to the next, at most")
+    peaks: tuple[tuple[int, int], ...] = Field(
+        default=(), description="(n, bits of the n successive frames that hold most), for some n"
+    )
+    sizes: tuple[tuple[int, int], ...] = Field(default=(), description="picture sizes in the order they come up")
+    parameter_sets: int | None = Field(default=None, description="different sequence headers in the stream")
+    frame_packing: int | None = Field(
+        default=None, description="frame_packing_arrangement_type: 3 side by side, 4 top and bottom ..."
+    )
+    second_view: bool = Field(default=False, description="H.264: slices of a second view (MVC) lie in the stream")
+    aspect_code: int | None = Field(default=None, description="MPEG-2: aspect_ratio_information")
+    rate_code: int | None = Field(default=None, description="MPEG-2: frame_rate_code")
+    rate_extended: bool | None = Field(default=None, description="MPEG-2: frame_rate_extension_n or _d is not 0")
+    low_delay: bool | None = Field(default=None, description="MPEG-2: the sequence says it has no B pictures")
 
 
 class Steady(Value):
@@ -75,6 +142,9 @@ class VideoStream(Value):
     duration_ms: float = Field(ge=0)
     bit_rate: int | None = Field(default=None, description="bit/s of the video stream alone")
     frame_packed: bool = Field(default=False, description="stereo: a frame packing arrangement SEI is present")
+    mastering_display: MasteringDisplay | None = Field(default=None, description="HDR10: ST 2086 metadata")
+    content_light: ContentLight | None = Field(default=None, description="HDR10: MaxCLL and MaxFALL")
+    coding: Coding | None = Field(default=None, description="None: a codec whose headers no rule asks for")
     steady: Steady | None = Field(default=None, description="of a variable rate: what it can be made")
     hidden_frames: int = Field(
         default=0, description="coded but not shown: an edit list hides them, or their key frame is missing"
@@ -89,6 +159,9 @@ class AudioStream(Value):
     sample_rate: int = Field(description="Hz")
     channels: int
     bit_rate: int | None = Field(default=None, description="bit/s")
+    profile: str | None = Field(default=None, description="FFmpeg's name: LC, HE-AAC ...")
+    layout: str | None = Field(default=None, description="FFmpeg's name: stereo, 5.1, 5.1(side) ...")
+    constant_bit_rate: bool | None = Field(default=None, description="MP3: every frame has one bit rate")
 
 
 class DicomFacts(Value):
@@ -130,7 +203,16 @@ class Description(Value):
     moov_first: bool | None = Field(default=None, description="MP4 only: moov lies before mdat")
     fragmented: bool = Field(default=False, description="MP4 only: movie fragments (moof) are used")
     edit_list: bool = Field(default=False, description="MP4 only: the video's edit list drops or shifts frames")
+    sample_entry: str | None = Field(default=None, description="MP4 only: avc1, avc3, hvc1, hev1, mp4v ...")
+    sample_entries: int | None = Field(default=None, description="MP4 only: sample descriptions of the video track")
+    external_data: bool = Field(default=False, description="MP4 only: samples of a track lie in another file")
+    programs: int | None = Field(default=None, description="MPEG-TS only: programs in its association table")
+    stream_type: int | None = Field(
+        default=None, description="MPEG-TS only: stream_type of the video in its program map"
+    )
+    packet_bytes: int | None = Field(default=None, description="MPEG-TS only: 188; 192 with time stamps (M2TS)")
     video: VideoStream
+    video_streams: int = Field(default=1, description="video streams, attached pictures left out")
     audio: tuple[AudioStream, ...] = ()
     other_streams: int = Field(default=0, description="subtitle, data and attached-picture streams")
     dicom: DicomFacts | None = None

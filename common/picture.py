@@ -28,7 +28,7 @@ def padded_size(width: int, height: int, scan: Scan) -> tuple[int, int]:
     return 2 * ceil(width / 2), rows * ceil(height / rows)
 
 
-def encoded_size(video: VideoStream) -> tuple[int, int]:
-    """Width and height of what a stream becomes when it is encoded."""
-    square = square_size(video.width, video.height, video.pixel_aspect)
+def encoded_size(video: VideoStream, *, keep_aspect: bool = False) -> tuple[int, int]:
+    """Width and height of what a stream becomes when it is encoded. ``keep_aspect``: its pixels keep their shape."""
+    square = square_size(video.width, video.height, Fraction(1) if keep_aspect else video.pixel_aspect)
     return padded_size(*turned_size(square, video.rotation), video.scan)

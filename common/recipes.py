@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 from pydantic import Field
 
+from common.dicom.transfer_syntaxes import ROOT
 from common.handling import Handling
 from common.media import Value
 
@@ -26,11 +28,12 @@ class Recipe(Value):
     codec: str = Field(description="h264, hevc or mpeg2video")
     encoder: str = Field(description="FFmpeg's encoder name, e.g. libx264 or hevc_nvenc")
     profile: str = Field(description="encoder's profile name, e.g. high")
-    level: str = Field(description="e.g. 4.1; HEVC is always of the Main tier")
+    level: str = Field(description="e.g. 4.1; HEVC is always of the Main tier; MPEG-2: main or high")
     crf: int = Field(
         ge=0,
         le=51,
-        description="the encoder's constant-quality number: crf, NVENC's cq, global_quality; lower is better and larger",
+        description="the encoder's constant-quality number: crf, NVENC's cq, global_quality; MPEG-2: the finest quantiser "
+        "scale, 1–31; lower is better and larger",
     )
     preset: str = "medium"
     max_rate_kbit: int = Field(description="VBV peak rate, kbit/s")
@@ -41,6 +44,11 @@ class Recipe(Value):
         default=6,
         ge=1,
         description="encoder's frame threads (CPU encoders); part of the recipe, because they shape the bytes: the same on every node",
+    )
+    frame_packing: Literal[3, 4] | None = Field(
+        default=None,
+        description="frame_packing_arrangement_type to tag a source with that does not name its own (.105): 3 side by side, "
+        "4 top and bottom (H.264 Table D-8)",
     )
 
     @property
@@ -103,10 +111,19 @@ class Profile(Value):
     hardware: Hardware = Hardware.NEVER
     handling: Handling = Field(default=Handling(), description="how sources are handled; a job's own choice")
     gate: Gate
+    target: str = Field(default="", description="the one transfer syntax a person asked for; empty: what fits is taken")
+    keep_bits: bool = Field(
+        default=False, description="a source of more than 8 bits goes to Main 10 where that is taken, not to 8 bits"
+    )
 
     def recipes(self, rung: int) -> tuple[Recipe, ...]:
         """Every recipe of one rung, the preferred target first."""
-        return (self.ladder[rung], *(recipe for other in self.alternatives for recipe in other.rungs(rung)))
+        return self._rungs[rung]
+
+    @cached_property
+    def _rungs(self) -> tuple[tuple[Recipe, ...], ...]:
+        others = [[recipe for other in self.alternatives for recipe in other.rungs(n)] for n in range(len(self.ladder))]
+        return tuple((own, *more) for own, more in zip(self.ladder, others, strict=True))
 
     @property
     def digest(self) -> str:
@@ -114,13 +131,27 @@ class Profile(Value):
         return canonical_digest(self)
 
 
+_LATER = frozenset({"frame_packing", "target", "keep_bits"})
+"""Fields younger than results that must still be found: a digest leaves them out while they have their default."""
+
+
 def canonical_digest(value: Value) -> str:
     """SHA-256 of the value's JSON with sorted keys and no spaces, hexadecimal."""
     import json
 
-    text = json.dumps(value.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_settled(value.model_dump(mode="json")), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
+
+def _settled(dumped: Any) -> Any:
+    """Without later fields that say nothing."""
+    if isinstance(dumped, dict):
+        return {name: _settled(item) for name, item in dumped.items() if item or name not in _LATER}
+    return [_settled(item) for item in dumped] if isinstance(dumped, list) else dumped
+
+
+_MPEG2 = {"codec": "mpeg2video", "profile": "main", "gop_seconds": 0.5}
+"""Groups of half a second, as broadcast and DVD have them: 12 frames at 25, 14 at 29.97 frames/s."""
 
 _H264 = {"codec": "h264", "profile": "high", "max_rate_kbit": 50_000, "buffer_kbit": 62_500}
 """High profile at 4.1 and 4.2: MaxBR 62.5 Mbit/s, MaxCPB 62.5 Mbit (H.264 Table A-1, cpbBrVclFactor 1250)."""
@@ -129,12 +160,25 @@ _HEVC = {"codec": "hevc", "level": "5.1", "max_rate_kbit": 40_000, "buffer_kbit"
 """Main tier at 5.1: MaxBR 40 Mbit/s, MaxCPB 40 Mbit (H.265 Tables A.8 and A.9, factors 1000)."""
 
 TARGETS: dict[str, dict[str, Any]] = {
-    "1.2.840.10008.1.2.4.102": _H264 | {"level": "4.1"},
-    "1.2.840.10008.1.2.4.104": _H264 | {"level": "4.2"},
-    "1.2.840.10008.1.2.4.107": _HEVC | {"profile": "main"},
-    "1.2.840.10008.1.2.4.108": _HEVC | {"profile": "main10"},
+    # vbv_buffer_size 112 and 597 units of 16,384 bits (ISO/IEC 13818-2 Table 8-14), 15 and 80 Mbit/s (Table 8-13)
+    f"{ROOT}.100": _MPEG2 | {"level": "main", "max_rate_kbit": 15_000, "buffer_kbit": 1_835},
+    f"{ROOT}.101": _MPEG2 | {"level": "high", "max_rate_kbit": 80_000, "buffer_kbit": 9_781},
+    f"{ROOT}.102": _H264 | {"level": "4.1"},
+    # Blu-ray: 40 Mbit/s, 30 Mbit, groups of at most a second (BD-ROM Part 3; x264's bluray-compat)
+    f"{ROOT}.103": _H264 | {"level": "4.1", "max_rate_kbit": 40_000, "buffer_kbit": 30_000},
+    f"{ROOT}.104": _H264 | {"level": "4.2"},
+    f"{ROOT}.105": _H264 | {"level": "4.2"},
+    f"{ROOT}.107": _HEVC | {"profile": "main"},
+    f"{ROOT}.108": _HEVC | {"profile": "main10"},
 }
-"""What is encoded to, the most widely read first: 1080p30, 1080p60, 4K60; Main 10 where nothing else is accepted."""
+"""What can be encoded to, and the limits of each."""
+
+CHOSEN = (f"{ROOT}.102", f"{ROOT}.104", f"{ROOT}.107", f"{ROOT}.108", f"{ROOT}.105")
+"""What a profile encodes to without being asked, the most widely read first: 1080p30, 1080p60, 4K60; Main 10 where nothing
+else is accepted or holds the source; .105 for sources that pack two views into a frame."""
+
+ON_DEVICES = CHOSEN[:4]
+"""What devices encode to: .105 is left to libx264, which alone writes the frame packing SEI."""
 
 DEVICES = {"nvenc": "p6", "qsv": "veryslow", "vaapi": ""}
 """Family of device encoders, the preferred first → preset. VAAPI drivers have no common preset."""
@@ -144,12 +188,16 @@ _SAFER = 3
 measured on any device; the gate judges each result, and the last rung is the CPU's alone."""
 
 
+_CPU_ENCODERS = {"mpeg2video": "mpeg2video", "h264": "libx264", "hevc": "libx265"}
+
+
 def _recipe(syntax: str, encoder: str, crf: int, preset: str, **fields: int) -> Recipe:
     return Recipe(transfer_syntax_uid=syntax, encoder=encoder, crf=crf, preset=preset, **(TARGETS[syntax] | fields))
 
 
-def _cpu(crfs: tuple[int, ...], preset: str, syntax: str) -> Ladder:
-    encoder = {"h264": "libx264", "hevc": "libx265"}[TARGETS[syntax]["codec"]]
+def cpu_ladder(crfs: tuple[int, ...], preset: str, syntax: str) -> Ladder:
+    """These rungs, made for this target by the CPU."""
+    encoder = _CPU_ENCODERS[TARGETS[syntax]["codec"]]
     return Ladder(recipe=_recipe(syntax, encoder, crfs[0], preset), qualities=crfs)
 
 
@@ -161,8 +209,8 @@ def _device(crfs: tuple[int, ...], family: str, syntax: str) -> Ladder:
 
 def _ladders(crfs: tuple[int, ...], preset: str) -> dict[str, Any]:
     """The profile's ladder, and every other way to make its rungs."""
-    first, *larger = (_cpu(crfs, preset, syntax) for syntax in TARGETS)
-    devices = (_device(crfs, family, syntax) for syntax in TARGETS for family in DEVICES)
+    first, *larger = (cpu_ladder(crfs, preset, syntax) for syntax in CHOSEN)
+    devices = (_device(crfs, family, syntax) for syntax in ON_DEVICES for family in DEVICES)
     own = tuple(recipe for number in range(len(crfs)) for recipe in first.rungs(number))
     return {"ladder": own, "alternatives": (*larger, *devices)}
 
@@ -192,6 +240,7 @@ DIAGNOSTIC = Profile(
     name="diagnostic",
     purpose="read for diagnosis: PSNR ≥ 44 dB, SSIM ≥ 0.985, VMAF ≥ 95",
     **_ladders((14, 9, 5, 2), "slow"),
+    keep_bits=True,
     gate=_gate(44, 0.985, 95, psnr_p1=41, ssim_p1=0.975, vmaf_p1=90),
 )
 REVIEW = Profile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
@@ -21,11 +22,12 @@ from common.farm import Message, publish
 from common.leases import Lease, Leases, WorkerInfo, live_workers
 from common.logs import logger
 from common.orders import AnyOrder, OrderBase, WorkResult
+from orchestrator.inbox import Inbox
 
 log = logger(__name__)
 
-RESULTS_AT_ONCE = 100
-"""Recorded in one transaction: many share its costs, and a busy ledger is held for some tens of milliseconds only."""
+RECOVER_SECONDS = 5.0
+"""How often one looks for results that a dead replica had taken."""
 
 
 class Broker(Protocol):
@@ -56,7 +58,10 @@ class Broker(Protocol):
         ...
 
     def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
-        """Pass waiting results to ``handle``; they are passed again when it raises. Waits at most ``seconds`` for the first."""
+        """Pass waiting results to ``handle``; they are passed again when it raises. Waits at most ``seconds`` for the first.
+
+        They leave the broker when ``handle`` has returned.
+        """
         ...
 
 
@@ -67,7 +72,8 @@ class CeleryBroker:
         self._app = app
         self._redis = redis
         self._leases = leases
-        self._inbox: list[tuple[WorkResult, str]] = []
+        self._inbox = Inbox(redis)
+        self._recover_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -75,10 +81,8 @@ class CeleryBroker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        texts, self._inbox = [text for _, text in self._inbox], []
-        if texts:  # read but not recorded: whoever comes next shall have them
-            with contextlib.suppress(RedisError):
-                self._redis.rpush(queues.ORCHESTRATOR, *reversed(texts))
+        with contextlib.suppress(RedisError):  # then they are given back when our name is missed
+            self._inbox.close()
 
     def send(self, order: OrderBase, kind: str, queue: str) -> None:
         """See Broker.
@@ -129,29 +133,29 @@ class CeleryBroker:
         return dict(total)
 
     def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
-        """See Broker. Celery's messages are read from Redis many at a time: a consumer of Celery's own takes three round trips each.
-
-        What a killed orchestrator had read and not recorded is an ended lease without a result: the watcher gives it out again.
+        """See Broker.
 
         Raises:
             ConnectionError: the broker is away.
         """
-        if not self._inbox:
-            self._inbox = self._read(seconds)
-        if self._inbox:
-            handle([result for result, _ in self._inbox])
-        handled, self._inbox = len(self._inbox), []
-        return handled
-
-    def _read(self, seconds: float) -> list[tuple[WorkResult, str]]:
         try:
-            first: Any = self._redis.brpop([queues.ORCHESTRATOR], timeout=max(seconds, 0.001))  # 0 would wait for ever
-            texts: list[Any] = [] if first is None else [first[1]]
+            self._recover()
+            texts = self._inbox.take(seconds)
+            results = [result for text in texts if (result := _result(text)) is not None]
+            if results:
+                handle(results)
             if texts:
-                texts += self._redis.rpop(queues.ORCHESTRATOR, RESULTS_AT_ONCE - 1) or []
+                self._inbox.acknowledge()
         except RedisError as error:
             raise ConnectionError(str(error)) from error
-        return [(result, text) for text in texts if (result := _result(text)) is not None]
+        return len(results)
+
+    def _recover(self) -> None:
+        if time.monotonic() < self._recover_at:
+            return
+        self._recover_at = time.monotonic() + RECOVER_SECONDS
+        if returned := self._inbox.recover():
+            log.warning("results_recovered", count=returned)
 
 
 def _message(order: OrderBase, kind: str, queue: str) -> Message:

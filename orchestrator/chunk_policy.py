@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from common.dicom.transfer_syntaxes import ROOT
 from common.handling import AS_IT_IS
 from common.orders import Path, Plan
 from common.recipes import Profile, Recipe
@@ -14,6 +15,9 @@ ENCODERS = frozenset({"libx264"})
 
 CHUNKS_PER_SLOT = 2
 """So that a slot that got short or easy chunks takes another while the rest work."""
+
+WHOLE = frozenset({f"{ROOT}.103"})
+"""Targets whose streams tell the decoder's buffer (nal-hrd): every chunk would begin that count anew."""
 
 LEAST_FRAMES = 100
 """Every chunk begins with an IDR picture of its own, and its rate control starts anew: shorter ones cost quality."""
@@ -40,7 +44,8 @@ def chunks_for(plan: Plan, frames: int, idle_slots: int, policy: Policy) -> int:
     of cutting, which is reading some frames twice, an IDR picture a chunk and a second pass over the stream.
     """
     encoder = plan.recipe.encoder if plan.recipe is not None else ""
-    if plan.path is not Path.ENCODE or encoder not in ENCODERS or idle_slots < 2:
+    joins = encoder in ENCODERS and plan.transfer_syntax_uid not in WHOLE
+    if plan.path is not Path.ENCODE or not joins or idle_slots < 2:
         return 0
     if plan.handling != AS_IT_IS:  # what makes a frame reaches beyond its neighbour, or changes their number
         return 0
@@ -60,4 +65,5 @@ def next_recipe(profile: Profile, recipe: Recipe, rung: int) -> Recipe | None:
         for other in profile.recipes(rung)
         if (other.encoder, other.transfer_syntax_uid) == (recipe.encoder, recipe.transfer_syntax_uid)
     )
-    return next(same, None)
+    found = next(same, None)
+    return found and found.model_copy(update={"frame_packing": recipe.frame_packing})

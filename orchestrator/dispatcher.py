@@ -1,4 +1,4 @@
-"""Keep every queue's window full: about two orders for each free slot, the rest of the backlog stays in the ledger.
+"""Keep every queue's window full (orchestrator.window); the rest of the backlog stays in the ledger.
 
 Replicas may dispatch at the same time: one at a time fills a queue's window (a lock by the queue's name), and rows that
 another transaction works on are passed over.
@@ -27,11 +27,9 @@ from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import try_lock_transaction
 from orchestrator.ledger.schema import Attempt, Chunk, Delivery, Item, Job, now
 from orchestrator.sources import Sources
+from orchestrator.window import Window
 
 log = logger(__name__)
-
-WINDOW_PER_SLOT = 2
-"""One order running and one waiting on every slot: no slot idles while the dispatcher looks elsewhere."""
 
 OPEN = ("queued", "running")
 """Attempts that a worker has, or may still get."""
@@ -53,6 +51,7 @@ def dispatch(
     sources: Sources | None = None,
     overrun_seconds: float = 0.0,
     chunks: Policy | None = None,
+    window: Window | None = None,
     clock: Callable[[], datetime] = now,
 ) -> int:
     """Fill the windows once; returns how many orders went out.
@@ -60,16 +59,18 @@ def dispatch(
     ``sources``: brings sources to ``store``; the caller keeps it from turn to turn.
     ``overrun_seconds``: how far the estimate of an order may reach past the end of its time window.
     ``chunks``: when one long video is encoded by several workers.
+    ``window``: how fast orders end; the caller keeps it from turn to turn.
 
     The attempt is written before the message is sent: a crash between the two leaves a queued attempt without a message,
     which the watcher sends again. The other order could run work that the ledger does not know.
     """
-    sources, policy = sources or Sources(store), chunks or Policy()
+    sources, policy, window = sources or Sources(store), chunks or Policy(), window or Window()
     slots = broker.slots()
     sent = 0
     for queue in slots:
         with ledger.begin() as session:
-            orders = _fill(session, sources, queue, slots[queue], limits.Gate(clock(), overrun_seconds), policy)
+            gate = limits.Gate(clock(), overrun_seconds)
+            orders = _fill(session, sources, queue, slots[queue], gate, policy, window)
         if orders:
             broker.send_all(orders, queue)
         for order in orders:
@@ -85,14 +86,20 @@ def dispatch(
     return sent
 
 
-def _fill(session: Session, sources: Sources, queue: str, slots: int, gate: limits.Gate, policy: Policy) -> list[Order]:
+def _fill(
+    session: Session, sources: Sources, queue: str, slots: int, gate: limits.Gate, policy: Policy, window: Window
+) -> list[Order]:
     if not try_lock_transaction(session, f"window:{queue}"):
         return []  # another replica fills it now; counting beside it would fill it twice
-    free = WINDOW_PER_SLOT * slots
+    out = _open_attempts(session, queue)
+    most = window.size(queue, slots, out)
     if (limit := limits.queue_limit(session, queue)) is not None:
-        free = min(free, limit)
-    free -= _open_attempts(session, queue)
-    return _take(session, sources, queue, free, slots, gate, policy) if free > 0 else []
+        most = min(most, limit)
+    if most <= out:
+        return []
+    orders = _take(session, sources, queue, most - out, slots, max(0, slots - out), gate, policy)
+    window.filled(queue, most - out, len(orders))
+    return orders
 
 
 def _open_attempts(session: Session, queue: str) -> int:
@@ -106,6 +113,7 @@ def _take(
     queue: str,
     free: int,
     slots: int,
+    idle: int,
     gate: limits.Gate,
     policy: Policy,
 ) -> list[Order]:
@@ -119,7 +127,7 @@ def _take(
     if queue == queues.DESCRIBE:
         return [_begin_describe(session, item) for item in items]
     # slots that would stay empty though each of these items had one: a long video may use them
-    idle = free - slots - len(parts) - len(items) + 1
+    idle = idle - len(parts) - len(items) + 1
     begun = [_begin_transcode(session, item, queue, idle, policy) for item in items]
     return [*parts, *(order for order in begun if order is not None)]
 

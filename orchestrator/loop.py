@@ -19,6 +19,7 @@ from orchestrator.ledger.locks import Leadership
 from orchestrator.recorder import Recorder
 from orchestrator.sources import Sources
 from orchestrator.watcher import Watcher
+from orchestrator.window import Window
 
 log = logger(__name__)
 
@@ -54,8 +55,10 @@ class Orchestrator:
         self._leadership = leadership
         self._overrun_seconds = overrun_seconds
         self._chunks = chunks or Policy()
+        self._window = Window()
         self._devices = DeviceWatch(ledger, broker, recorder)
         self._next_sweep = self._next_dispatch = 0.0
+        self._ended = 0  # orders, since the last dispatch
 
     def tick(self, *, seconds: float = 0.2) -> None:
         """One turn; waits at most ``seconds`` for results. Broker, ledger or store away: waited for, nothing is lost.
@@ -69,7 +72,8 @@ class Orchestrator:
                     self._watcher.sweep()
                     self._devices.sweep()
                 self._next_sweep = time.monotonic() + SWEEP_SECONDS
-            if handled or time.monotonic() >= self._next_dispatch:
+            self._ended += handled
+            if self._window.is_low(self._ended) or time.monotonic() >= self._next_dispatch:
                 dispatch(
                     self._ledger,
                     self._broker,
@@ -77,8 +81,9 @@ class Orchestrator:
                     sources=self._sources,
                     overrun_seconds=self._overrun_seconds,
                     chunks=self._chunks,
+                    window=self._window,
                 )
-                self._next_dispatch = time.monotonic() + DISPATCH_SECONDS
+                self._next_dispatch, self._ended = time.monotonic() + DISPATCH_SECONDS, 0
         except LedgerAway as error:
             log.warning("ledger_away", error=type(error).__name__)
             time.sleep(seconds)

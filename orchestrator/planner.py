@@ -9,28 +9,24 @@ from common.dicom import transfer_syntaxes
 from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import NoLegalPath
-from common.handling import HDR_BITS, Handling, Stereo, effective, is_hdr, treated, wishes
-from common.levels import level_violations
-from common.media import Description, Kind, Scan, VideoStream
+from common.handling import Handling, Stereo, effective, treated, wishes
+from common.media import Description, Kind
 from common.orders import Finding, Path, Plan
-from common.picture import encoded_size
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
+from common.targets import HINT, NEVER_ENCODED, PACKED, carried_under, preferred, refusal, sorted_out
 
-REWRAP_SYNTAXES: dict[str, tuple[str, ...]] = {
-    "h264": (f"{ROOT}.102", f"{ROOT}.104"),
-    "hevc": (f"{ROOT}.107", f"{ROOT}.108"),
+ENCODE_SPEED = {
+    ("libx264", "medium"): 40e6,
+    ("libx264", "slow"): 20e6,
+    ("libx265", "medium"): 12e6,
+    ("mpeg2video", ""): 20e6,
 }
-"""Codec → syntaxes that a plain bitstream is held against, the most widely read first. Plain MPEG-2 is transcoded: no
-browser and so no web viewer plays it. An object that already is DICOM MPEG-2 is kept as it is."""
-
-PACKED = f"{ROOT}.105"
-PACKING_TYPES = {Stereo.SIDE_BY_SIDE: 3, Stereo.TOP_BOTTOM: 4}
-"""frame_packing_arrangement_type (H.264 Table D-8)."""
-
-ENCODE_SPEED = {("libx264", "medium"): 40e6, ("libx264", "slow"): 20e6, ("libx265", "medium"): 12e6}
 """Encoder and preset → luma samples/s, encoded and measured on two cores (benchmarks/bench_gate.py; libx265: a guess); for
 estimates only."""
+
+PACKING_TYPES = {Stereo.SIDE_BY_SIDE: 3, Stereo.TOP_BOTTOM: 4}
+"""frame_packing_arrangement_type (H.264 Table D-8)."""
 
 DEVICE_SPEED, SLOWEST = 40e6, 6e6
 """Of any device, which waits for the measurement on the CPU, and of what is not in the table."""
@@ -65,7 +61,7 @@ def plan(
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
     handling = effective(profile.handling, description.video)
-    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes, handling)
+    wanted = _Wanted(description, audio, modality, requested_class, destination_syntaxes, profile.target, handling)
     kept, why_not_kept = wanted.keep()
     if kept:
         return kept
@@ -83,6 +79,7 @@ class _Wanted:
         modality: str,
         requested_class: str | None,
         destination_syntaxes: Sequence[str] | None,
+        asked: str,
         handling: Handling,
     ) -> None:
         self.description = description
@@ -90,7 +87,7 @@ class _Wanted:
         self.audio = audio if description.audio else Audio.STRIP
         self._modality = modality
         self._requested = requested_class
-        self._accepted = destination_syntaxes
+        self._accepted, self._asked = destination_syntaxes, asked
 
     def keep(self) -> tuple[Plan | None, str]:
         """A DICOM object whose stream is legal where it is going stays as it is, to the byte."""
@@ -98,8 +95,8 @@ class _Wanted:
         if source.dicom is None or source.kind is not Kind.DICOM_VIDEO:
             return None, ""
         uid = source.dicom.transfer_syntax_uid
-        if not self._accepts(uid):
-            return None, f"the destination does not take {_short(uid)}"
+        if why := self._refused(uid):
+            return None, why
         if source.audio and self.audio is Audio.STRIP:
             return None, "its sound is to be dropped"
         if wish := wishes(self.handling):
@@ -122,8 +119,8 @@ class _Wanted:
             return None, f"its bitstream holds {source.video.hidden_frames} frames that are not shown"
         why_not = ""
         for uid in self._candidates():
-            if not self._accepts(uid):
-                why_not = why_not or f"the destination does not take {_short(uid)}"
+            if refused := self._refused(uid):
+                why_not = why_not or refused
                 continue
             findings = check_stream(self._as_rewrapped(uid), uid)
             errors = [finding for finding in findings if finding.severity == "error"]
@@ -135,21 +132,24 @@ class _Wanted:
 
     def encode(self, profile: Profile, rung: int, why_not: str, queues: Collection[str], fallback: str) -> Plan:
         """The profile's recipe at this rung. Raises: NoLegalPath."""
+        if profile.target in NEVER_ENCODED:
+            why, hint = NEVER_ENCODED[profile.target]
+            raise NoLegalPath(f"nothing is encoded to {_short(profile.target)}: {why}; {why_not}", hint=hint)
         if not profile.ladder:
             raise NoLegalPath(
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",
                 hint="Use --profile archive to have it encoded and measured.",
             )
-        fitting = self._fitting(for_views(profile.recipes(rung), self.handling.stereo))
+        fitting = self._fitting(for_views(preferred(profile, rung, self._treated()), self.handling.stereo))
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
         target = self._target(recipe.codec)
-        by = f"crf {recipe.crf}" if of_encoder(recipe.encoder) == CPU else f"quality {recipe.crf} by {recipe.encoder}"
+        by = _quality(recipe)
         reason = f"encoded to {_short(recipe.transfer_syntax_uid)} at {by}: {why_not}; {target.reason}"
         if fallback:
             reason += f" (back on the CPU: {fallback})"
         made = self._plan(Path.ENCODE, target.uid, recipe.transfer_syntax_uid, reason)
-        video = treated(self.description.video, self.handling)
+        video = self._treated().video
         samples = video.width * video.height * video.frame_count
         estimates = {
             "estimated_seconds": samples / _speed(recipe),
@@ -160,20 +160,20 @@ class _Wanted:
 
     def _fitting(self, recipes: Sequence[Recipe]) -> list[Recipe]:
         """Recipes whose target is accepted and whose level holds the picture, in their order. Raises: NoLegalPath."""
-        accepted = [recipe for recipe in recipes if self._accepts(recipe.transfer_syntax_uid)]
+        accepted = [recipe for recipe in recipes if not self._refused(recipe.transfer_syntax_uid)]
         if not accepted:
             targets = dict.fromkeys(_short(recipe.transfer_syntax_uid) for recipe in recipes)
             raise NoLegalPath(f"the destination does not take {' or '.join(targets)}")
-        video = treated(self.description.video, self.handling)
-        fitting = [recipe for recipe in accepted if not _broken_limits(video, recipe)]
-        if fitting:
-            return fitting
-        largest = [r for r in accepted if video.scan is Scan.PROGRESSIVE or r.encoder == "libx264"] or accepted
-        raise NoLegalPath(
-            f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s: "
-            f"{_broken_limits(video, largest[-1])[0]}",
-            hint=_way_out(video),
-        )
+        video = self._treated().video
+        fitting, refused = sorted_out(video, accepted)
+        if not fitting and refused is not None:
+            recipe, finding = refused
+            raise NoLegalPath(refusal(video, recipe, finding), hint=finding.remedy or HINT)
+        return fitting
+
+    def _treated(self) -> Description:
+        """The source as its encoder gets it to see."""
+        return self.description.model_copy(update={"video": treated(self.description.video, self.handling)})
 
     def _rewrapped(self, uid: str, errors: list[Finding], why_not_kept: str) -> Plan:
         source = self.description
@@ -215,7 +215,7 @@ class _Wanted:
     def _candidates(self) -> tuple[str, ...]:
         """Syntaxes for the stream as it is; fragmentable twins where one fragment cannot hold it."""
         source = self.description
-        uids = REWRAP_SYNTAXES.get(source.video.codec, ())
+        uids = (self._asked,) if self._asked else carried_under(source.video)
         if source.dicom is not None:
             uids = (transfer_syntaxes.by_uid(source.dicom.transfer_syntax_uid).base_uid, *uids)
         return tuple(dict.fromkeys(transfer_syntaxes.for_length(uid, source.size_bytes).uid for uid in uids))
@@ -230,8 +230,12 @@ class _Wanted:
             requested=self._requested,
         )
 
-    def _accepts(self, uid: str) -> bool:
-        return self._accepted is None or uid in self._accepted
+    def _refused(self, uid: str) -> str:
+        """Why nothing goes out under this syntax; empty: it may."""
+        if self._asked and transfer_syntaxes.by_uid(uid).base_uid != self._asked:
+            return f"{_short(self._asked)} was asked for, not {_short(uid)}"
+        taken = self._accepted is None or uid in self._accepted
+        return "" if taken else f"the destination does not take {_short(uid)}"
 
     def _plan(self, path: Path, sop_class_uid: str, uid: str, reason: str) -> Plan:
         size = self.description.size_bytes
@@ -267,35 +271,20 @@ def for_views(recipes: Sequence[Recipe], stereo: Stereo) -> list[Recipe]:
     """
     if stereo is Stereo.NONE:
         return list(recipes)
-    packed = [recipe for recipe in recipes if recipe.transfer_syntax_uid == PACKED]
+    packed = [recipe for recipe in recipes if recipe.transfer_syntax_uid == PACKED and recipe.encoder == "libx264"]
     if not packed:
         raise NoLegalPath(
             "this profile encodes nothing to .105, which alone announces two views in a frame",
-            hint="Use another profile, or --stereo none: the picture stays, as one view.",
+            hint="Use another profile or --syntax, or --stereo none: the picture stays, as one view.",
         )
     return [recipe.model_copy(update={"frame_packing": PACKING_TYPES[stereo]}) for recipe in packed]
 
 
-def _broken_limits(video: VideoStream, recipe: Recipe) -> tuple[str, ...]:
-    """What keeps this picture from this recipe: its level (H.264 A.3, H.265 A.4), fields, which libx264 alone codes, or HDR,
-    which fewer bits would band or clip.
-    """
-    interlaced = video.scan is not Scan.PROGRESSIVE
-    if is_hdr(video) and recipe.bits < HDR_BITS and video.pixel_format != "yuv420p":  # those samples stay as they are
-        return (f"high dynamic range ({video.transfer}) does not fit {recipe.bits} bits",)
-    if interlaced and recipe.encoder != "libx264":
-        return (f"{recipe.encoder} encodes no interlaced video",)
-    width, height = encoded_size(video)
-    return level_violations(recipe.codec, width, height, video.frame_rate, recipe.level, interlaced=interlaced)
-
-
-def _way_out(video: VideoStream) -> str:
-    """The policy that would help, if one would."""
-    if is_hdr(video):
-        return "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
-    if video.scan is not Scan.PROGRESSIVE:
-        return "Use --interlaced deinterlace: more transfer syntaxes hold progressive video."
-    return "No transfer syntax that this profile encodes to holds it."
+def _quality(recipe: Recipe) -> str:
+    """The constant-quality number in the encoder's own word."""
+    if of_encoder(recipe.encoder) != CPU:
+        return f"quality {recipe.crf} by {recipe.encoder}"
+    return f"quantiser scale {recipe.crf}" if recipe.codec == "mpeg2video" else f"crf {recipe.crf}"
 
 
 def _speed(recipe: Recipe) -> float:

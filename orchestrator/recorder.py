@@ -48,6 +48,7 @@ class Recorder:
         self._ledger = ledger
         self._store = store
         self._max_attempts = max_attempts
+        self._last_profile: tuple[str, Profile] | None = None
 
     def record_all(self, results: Sequence[WorkResult]) -> None:
         """Apply many results in one transaction; when one of them breaks it, each in a transaction of its own.
@@ -154,7 +155,7 @@ class Recorder:
             if description.dicom is None and item.header_key is None:
                 raise missing_metadata(None)
             hints = item.supplied or {}
-            profile = Profile.model_validate(job.profile)
+            profile = self._profile(job)
             made = plan(
                 description,
                 profile,
@@ -175,6 +176,12 @@ class Recorder:
         item.plan = made.model_dump(mode="json")
         item.attempts = 0
         _move(item, State.PLANNED, made.reason)
+
+    def _profile(self, job: Job) -> Profile:
+        """Read once a job: thousands of items follow each other."""
+        if self._last_profile is None or self._last_profile[0] != job.id:
+            self._last_profile = job.id, Profile.model_validate(job.profile)
+        return self._last_profile[1]
 
     def _transcoded(self, session: Session, item: Item, made: TranscodeDone) -> None:
         item.result = made.model_dump(mode="json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -50,6 +51,10 @@ class Attempt:
             raise LeaseLost("this attempt was given to another worker")
 
 
+_threads = ThreadPoolExecutor(thread_name_prefix="lease")
+"""A process works on one order at a time, and its thread is used again: starting one takes as long as a round trip."""
+
+
 class Renewal:
     """Renews a lease from a thread while the ``with`` block works. A broker that is away is waited for, work goes on."""
 
@@ -60,17 +65,18 @@ class Renewal:
         self._worker = worker
         self._interval = ttl_seconds / RENEWALS_PER_LEASE
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._ended: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._ended = _threads.submit(self._renew)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._ended is not None and (broken := self._ended.exception()) is not None:
+            log.error("lease_renewal_broke", order=self._order_id, error=type(broken).__name__)
 
     def _renew(self) -> None:
         due = time.monotonic() + self._interval

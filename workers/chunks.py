@@ -16,6 +16,7 @@ from common.orders import ChunkDone, ChunkOrder, Part, Plan, SplitDone, SplitOrd
 from common.process import Limits, call
 from common.settings import Settings
 from common.store import ObjectStore, Stored
+from common.targets import packing
 from workers.attempt import Attempt
 from workers.cuts import Source, opened, split
 from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temporary
@@ -256,7 +257,7 @@ def encode_chunk(
     recipe = plan.recipe
     if recipe is None:
         raise InternalFault("a chunk was planned without a recipe")
-    shape = conversion(picture_of(media, description), bits=recipe.bits)
+    shape = conversion(picture_of(media, description), bits=recipe.bits, packing=packing(description.video, recipe))
     check_measurable(shape.width, shape.height)
     scan = description.video.scan
     check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=scan is not Scan.PROGRESSIVE)

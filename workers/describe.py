@@ -18,6 +18,7 @@ from workers.describe_containers import (
     HEAD_BYTES,
     VIDEO_SUFFIXES,
     check_whole,
+    container_facts,
     container_name,
     signature,
     words,
@@ -117,6 +118,7 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
     word = signature(start, digest.size)
     with path.open("rb") as f:
         layout = check_whole(f, word)
+        facts = container_facts(f, word, layout)
     try:
         media = read_media(lambda: path)
     except UnreadableSource:
@@ -128,13 +130,12 @@ def _plain(path: Path, suffix: str, start: bytes, digest: SourceDigest) -> Descr
         digest=digest.finish(),
         size_bytes=digest.size,
         container=container_name(media.container, layout),
-        moov_first=layout.moov_first if layout else None,
-        fragmented=layout is not None and layout.fragmented,
-        edit_list=layout is not None and layout.edit_list,
         video=media.video,
         audio=media.audio,
         other_streams=media.other_streams,
+        video_streams=media.video_streams,
         notes=media.notes,
+        **facts,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from common.bitstream import BitstreamError
+from common.bitstream import BitstreamError, mpegts
 from common.bitstream.mp4 import Mp4Layout, TruncatedMp4Error, read_layout
-from common.errors import NotVideo, TruncatedSource
+from common.errors import NotVideo, TruncatedSource, UnreadableSource
 
 HEAD_BYTES = 4096
 """Enough for every signature below, three TS packets among them."""
@@ -78,10 +78,7 @@ def signature(start: bytes, size: int) -> str | None:
     for magic, word in magics:
         if start.startswith(magic):
             return word
-    for packet, first in ((188, 0), (192, 4), (204, 0)):
-        if len(start) > first + 2 * packet and all(start[first + n * packet] == 0x47 for n in range(3)):
-            return "mpegts"
-    return None
+    return "mpegts" if mpegts.packet_size(start) else None
 
 
 def words(start: bytes) -> str:
@@ -110,6 +107,7 @@ def check_whole(f: BinaryIO, word: str | None) -> Mp4Layout | None:
     Raises:
         TruncatedSource: it is cut short, or is an MP4 whose index was never written.
         NotVideo: a still image in an MP4-like box structure (HEIF, AVIF).
+        UnreadableSource: an MP4 whose video lies in another file.
     """
     size = f.seek(0, 2)
     f.seek(0)
@@ -121,6 +119,31 @@ def check_whole(f: BinaryIO, word: str | None) -> Mp4Layout | None:
     return None
 
 
+def container_facts(f: BinaryIO, word: str | None, layout: Mp4Layout | None) -> dict[str, Any]:
+    """What the container's own tables say: the fields of a Description for MP4 (``layout``) or MPEG-TS (``word``)."""
+    if layout:
+        return {
+            "moov_first": layout.moov_first,
+            "fragmented": layout.fragmented,
+            "edit_list": layout.edit_list,
+            "sample_entry": layout.sample_entry,
+            "sample_entries": layout.video.entries if layout.video else None,
+            "external_data": layout.external,
+        }
+    if word != "mpegts":
+        return {}
+    f.seek(0)
+    tables = mpegts.read_tables(f.read(mpegts.HEAD_BYTES))
+    if tables is None:
+        return {}
+    types = tables.video_types
+    return {
+        "programs": len(tables.programs),
+        "stream_type": types[0] if types else None,
+        "packet_bytes": tables.packet_bytes,
+    }
+
+
 def container_name(name: str, layout: Mp4Layout | None) -> str:
     """``name``, or mov where an MP4's brand says QuickTime or it has none (ISO/IEC 14496-12 demands one)."""
     return "mov" if name == "mp4" and layout is not None and layout.brand in ("", "qt  ") else name
@@ -129,7 +152,12 @@ def container_name(name: str, layout: Mp4Layout | None) -> str:
 def _mp4(f: BinaryIO) -> Mp4Layout | None:
     start = f.read(12)
     try:
-        return read_layout(f)
+        layout = read_layout(f)
+        if layout.video and layout.video.external:
+            raise UnreadableSource(
+                "the video's samples lie in another file (dref)", hint="Save the video self-contained, in one file."
+            )
+        return layout
     except TruncatedMp4Error as error:
         raise TruncatedSource(f"the MP4 is cut short: {error}") from error
     except BitstreamError as error:

@@ -13,7 +13,7 @@ from common.dicom.transfer_syntaxes import ROOT, is_video
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import Description, DicomFacts, Kind, Steady, VideoStream
 from workers import describe_video
-from workers.describe_containers import HEAD_BYTES, check_whole, container_name, signature
+from workers.describe_containers import HEAD_BYTES, check_whole, container_facts, container_name, signature
 from workers.describe_timing import steady
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def _video(header: Header, digest: SourceDigest) -> Description:
     with _opened(header, padded) as payload:
         word = signature(payload.read(HEAD_BYTES), padded)
         layout = check_whole(payload, word)
+        container = container_facts(payload, word, layout)
         length = _stream_length(header, padded, word, layout, payload)
     media = read_media(lambda: _opened(header, length))
     announced = integer(header.dataset, "NumberOfFrames")
@@ -72,14 +73,13 @@ def _video(header: Header, digest: SourceDigest) -> Description:
         digest=digest.finish(),
         size_bytes=digest.size,
         container=container_name(media.container, layout),
-        moov_first=layout.moov_first if layout else None,
-        fragmented=layout is not None and layout.fragmented,
-        edit_list=layout is not None and layout.edit_list,
         video=media.video,
         audio=media.audio,
         other_streams=media.other_streams,
+        video_streams=media.video_streams,
         dicom=facts,
         notes=notes,
+        **container,
     )
     return made.model_copy(update={"dicom": facts.model_copy(update={"faults": _faults(header, made)})})
 

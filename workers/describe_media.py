@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from common.bitstream.mpeg_audio import layer3_bit_rate
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
-from common.media import AudioStream, Scan, VideoStream
+from common.media import AudioStream, Coding, Scan, VideoStream
 from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
+from workers.describe_load import Load
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
+from workers.survey import Survey, survey_of
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream as AvAudio
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -53,6 +57,8 @@ HEAD_PACKETS = 64
 MAX_HEAD_PACKETS = 1024
 """Packets searched for a first frame: a recording cut out of a longer one may begin far from its next key frame."""
 
+_MP3: tuple[str | None, ...] = ("mp3", "mp3float")
+
 HEAD_BYTES = 64 << 20
 """Fewer packets are decoded where they are this big together and a frame was shown."""
 
@@ -67,6 +73,7 @@ class Media:
     container: str
     video: VideoStream
     audio: tuple[AudioStream, ...]
+    video_streams: int
     other_streams: int
     notes: tuple[str, ...]
 
@@ -76,6 +83,7 @@ class _Head:
     """The first packets, decoded."""
 
     coded: Coded
+    survey: Survey | None
     frame: VideoFrame  # the first one shown
     scan: Scan
     lost: int  # frames that were counted but not shown: no key frame before them
@@ -90,6 +98,8 @@ class _Body:
     cadence: Cadence
     stream_bytes: int
     dropped: int  # packets that an edit list hides
+    load: Load
+    constant: dict[int, bool]  # MP3 streams by index: every frame has one bit rate
 
 
 def read_media(opener: Opener) -> Media:
@@ -105,13 +115,15 @@ def read_media(opener: Opener) -> Media:
         stream = video_stream(container)
         body = _read_body(container, stream, head)
         angle, mirrored, turned = describe_video.orientation(head.frame)
-        tracks = tuple(describe_video.audio(track) for track in container.streams.audio)
+        tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
+        pictures = _video_streams(container)
         return Media(
             container=_container_word(container),
             video=_video(stream, head, body, angle, mirrored),
             audio=tracks,
-            other_streams=len(container.streams) - 1 - len(tracks),
-            notes=(*head.notes, *turned, *_body_notes(head, body), *_choices(container, stream)),
+            video_streams=pictures,
+            other_streams=len(container.streams) - pictures - len(tracks),
+            notes=(*head.notes, *turned, *_body_notes(head, body), *_choices(stream, pictures, len(tracks))),
         )
 
 
@@ -138,14 +150,22 @@ def video_stream(container: InputContainer) -> AvVideo:
         NotVideo: there is none.
         UnsupportedSource: its codec is not on our list.
     """
-    from av.stream import Disposition
-
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+        if not _attached(stream):
             if stream.codec_context is None or stream.codec_context.name not in CODECS.split(","):
                 raise UnsupportedSource("the video's codec is not supported")
             return stream
     raise NotVideo("a media file without video")
+
+
+def _attached(stream: AvVideo) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _video_streams(container: InputContainer) -> int:
+    return sum(not _attached(stream) for stream in container.streams.video)
 
 
 def _codec(stream: AvVideo) -> str:
@@ -157,8 +177,8 @@ def _container_word(container: InputContainer) -> str:
     return CONTAINERS.get(name, name)
 
 
-def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVideo]]:
-    """The stream's packets that hold bytes.
+def _packets(container: InputContainer, *streams: AvVideo | AvAudio) -> Iterator[Packet[Any]]:
+    """The streams' packets that hold bytes.
 
     Raises:
         UnreadableSource: the container breaks off.
@@ -166,7 +186,7 @@ def _packets(container: InputContainer, stream: AvVideo) -> Iterator[Packet[AvVi
     import av
 
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(*streams):
             if packet.size:
                 yield packet
     except av.error.FFmpegError as error:
@@ -184,10 +204,13 @@ def _read_head(opener: Opener) -> _Head:
         packets = _packets(container, stream)
         first = list(islice(packets, CODED_PACKETS))
         coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
+        survey = survey_of(_codec(stream), context.extradata or b"")
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
         counted = size = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
             shown.decode(packet)
+            if survey and number <= HEAD_PACKETS:
+                survey.picture(bytes(packet))
             counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
             if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
@@ -198,7 +221,7 @@ def _read_head(opener: Opener) -> _Head:
         scan, notes = describe_video.field_order(context.field_order, coded.top_first, shown.interlaced)
         if coded.has_timing is False and _container_word(container) == "elementary":
             notes += (f"the stream names no frame rate: {FALLBACK_RATE} frames/s assumed",)
-        return _Head(coded, shown.first, scan, max(0, counted - shown.frames), notes)
+        return _Head(coded, survey, shown.first, scan, max(0, counted - shown.frames), notes)
 
 
 class _Shown:
@@ -223,12 +246,20 @@ class _Shown:
 
 def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body:
     """Count all packets. Presentation times are taken of frames, so not of second fields."""
-    counter = FrameCounter(_codec(stream), head.coded)
+    counter, load = FrameCounter(_codec(stream), head.coded), Load()
     times = array("q")
     frames = stream_bytes = dropped = last = 0
-    for packet in _packets(container, stream):
+    sound = _mp3(container)
+    rates: dict[int, set[int | None]] = {track.index: set() for track in sound}
+    for packet in _packets(container, stream, *sound):
+        if packet.stream_index != stream.index:
+            rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
+            continue
         stream_bytes += packet.size
         begun = counter.frames_of(packet)
+        load.add(packet.size, key=packet.is_keyframe, begins=bool(begun))
+        if packet.is_keyframe and head.survey:
+            head.survey.key(bytes(packet))
         if packet.is_discard:
             dropped += begun
             continue
@@ -247,11 +278,17 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head) -> _Body
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
-    return _Body(frames, found, stream_bytes, dropped)
+    constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
+    return _Body(frames, found, stream_bytes, dropped, load, constant)
+
+
+def _mp3(container: InputContainer) -> list[AvAudio]:
+    """Streams of MPEG audio Layer III, of which PS3.5 8.2.12 wants a constant bit rate: that only all their frames tell."""
+    return [track for track in container.streams.audio if (track.codec_context or track).name in _MP3]
 
 
 def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool) -> VideoStream:
-    frame, context = head.frame, stream.codec_context
+    frame, context, survey = head.frame, stream.codec_context, head.survey
     bits, chroma = describe_video.shape(frame.format.name)
     seconds = body.cadence.duration_ms / 1000
     return VideoStream(
@@ -277,21 +314,25 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool
         duration_ms=body.cadence.duration_ms,
         bit_rate=round(8 * body.stream_bytes / seconds) if seconds else None,
         frame_packed=head.coded.frame_packed,
+        mastering_display=(survey and survey.light.mastering) or describe_video.mastering_display(frame),
+        content_light=(survey and survey.light.content) or describe_video.content_light(frame),
+        coding=_coding(survey, body.load) if survey else None,
         steady=body.cadence.steady,
         hidden_frames=body.dropped + head.lost,
         trimmed=head.coded.crop_left > 0,
     )
 
 
-def _choices(container: InputContainer, stream: AvVideo) -> Iterator[str]:
-    """What else of this file a person might have wanted."""
-    from av.stream import Disposition
+def _coding(survey: Survey, load: Load) -> Coding:
+    return survey.coding().model_copy(update={"longest_gop": load.longest_gop(), "peaks": load.peaks()})
 
-    videos = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-    if len(videos) > 1:
-        yield f"{len(videos)} video streams: the first, stream {stream.index}, is taken"
-    if len(container.streams.audio) > 1:
-        yield f"{len(container.streams.audio)} sound tracks: where sound is kept or made anew, it is the first"
+
+def _choices(stream: AvVideo, pictures: int, tracks: int) -> Iterator[str]:
+    """What else of this file a person might have wanted."""
+    if pictures > 1:
+        yield f"{pictures} video streams: the first, stream {stream.index}, is taken"
+    if tracks > 1:
+        yield f"{tracks} sound tracks: where sound is kept or made anew, it is the first"
 
 
 def _positive(level: int | None) -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from math import atan2, degrees
 from typing import TYPE_CHECKING, cast
 
-from common.media import AudioStream, Scan
+from common.media import AudioStream, ContentLight, MasteringDisplay, Scan
 from workers.ffmpeg.colour import Model, samples
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
+_MASTERING = struct.Struct("=22i")
+"""AVMasteringDisplayMetadata: ten rationals (red, green, blue, white: x and y; luminance: least, greatest), two flags."""
+
 _CHROMA = {(2, 2): "4:2:0", (2, 1): "4:2:2", (1, 1): "4:4:4", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
 _TOP_FIRST_ORDERS = frozenset({2, 4})  # AV_FIELD_TT, AV_FIELD_TB: the top field is shown first, fields apart or woven
 _BOTTOM_FIRST_ORDERS = frozenset({3, 5})  # AV_FIELD_BB, AV_FIELD_BT
@@ -73,10 +77,10 @@ def orientation(frame: VideoFrame) -> tuple[int, bool, tuple[str, ...]]:
 
     A matrix whose determinant is negative mirrors: it is taken as left and right swapped first, then a turn.
     """
-    matrix = cast("SideDataContainer", frame.side_data).get("DISPLAYMATRIX")  # PyAV's stubs give its items' type
+    matrix = _side_data(frame, _DISPLAY_MATRIX)
     if matrix is None:
         return 0, False, ()
-    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
     mirrored = a * d < b * c
     sign = -1 if mirrored else 1
     angle = round(degrees(atan2(sign * b, sign * a))) % 360
@@ -85,8 +89,41 @@ def orientation(frame: VideoFrame) -> tuple[int, bool, tuple[str, ...]]:
     return angle, mirrored, ()
 
 
-def audio(track: AudioTrack) -> AudioStream:
-    """One audio stream; codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell."""
+def mastering_display(frame: VideoFrame) -> MasteringDisplay | None:
+    """What the decoder or the container says of the mastering display, in the units of the SEI message."""
+    data = _side_data(frame, "MASTERING_DISPLAY_METADATA")
+    if data is None or len(data) < _MASTERING.size:
+        return None
+    numbers = _MASTERING.unpack_from(data)
+    parts = [0 if not bottom else top / bottom for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
+    if not all(numbers[20:22]):
+        return None
+    points = [(round(50_000 * parts[at]), round(50_000 * parts[at + 1])) for at in range(0, 8, 2)]
+    low, high = (round(10_000 * part) for part in parts[8:])
+    return MasteringDisplay(
+        red=points[0], green=points[1], blue=points[2], white_point=points[3], max_luminance=high, min_luminance=low
+    )
+
+
+def content_light(frame: VideoFrame) -> ContentLight | None:
+    """MaxCLL and MaxFALL as the decoder or the container says."""
+    data = _side_data(frame, "CONTENT_LIGHT_LEVEL")
+    if data is None or len(data) < 8:
+        return None
+    brightest, mean = struct.unpack_from("=2I", data)
+    return ContentLight(max_cll=brightest, max_fall=mean)
+
+
+def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
+    found = cast("SideDataContainer", frame.side_data).get(kind)  # PyAV's stubs give its items' type
+    return None if found is None else bytes(found)
+
+
+def audio(track: AudioTrack, constant: Mapping[int, bool]) -> AudioStream:
+    """One audio stream; ``constant``: by stream index, whether every frame was found to have one bit rate.
+
+    Codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell.
+    """
     context = cast("AudioCodecContext | None", track.codec_context)  # None: no decoder, whatever its type says
     if context is None:
         return AudioStream(codec="unknown", sample_rate=0, channels=0)
@@ -95,4 +132,7 @@ def audio(track: AudioTrack) -> AudioStream:
         sample_rate=context.sample_rate or 0,
         channels=context.layout.nb_channels if context.layout else 0,
         bit_rate=context.bit_rate or None,
+        profile=context.profile or None,
+        layout=context.layout.name if context.layout else None,
+        constant_bit_rate=constant.get(track.index),
     )

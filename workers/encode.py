@@ -21,6 +21,7 @@ from common.orders import Plan
 from common.process import Finished, Limits, call, run
 from common.recipes import Audio, Recipe
 from common.settings import Settings
+from common.targets import check_target, coded_aspect, packing
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
@@ -92,7 +93,7 @@ def encode(
     """Encode by ``plan.recipe`` and measure each frame against what the encoder was given.
 
     Raises:
-        NoLegalPath: picture and rate do not fit the recipe's level.
+        NoLegalPath: the recipe's target does not hold this source.
         UnsupportedSource: colour, encoder or size is none that we can encode and measure.
         UnreadableSource: fewer or more frames came out of the decoder than were counted before.
         InternalFault: output or measurement is not complete.
@@ -104,10 +105,18 @@ def encode(
         raise InternalFault("an encode was planned without a recipe")
     video = treated(description.video, plan.handling)
     sound = plan.audio is Audio.KEEP and bool(description.audio)
-    shape = conversion(picture_of(media, description), keep_start=sound, bits=recipe.bits, handling=plan.handling)
+    shape = conversion(
+        picture_of(media, description),
+        keep_start=sound,
+        bits=recipe.bits,
+        pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
+        packing=packing(video, recipe),
+        handling=plan.handling,
+    )
     check_measurable(shape.width, shape.height)
     check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
-    aside, log = scratch / "encoded.mp4", scratch / "scores.csv"
+    check_target(video, recipe)
+    aside, log = scratch / "encoded", scratch / "scores.csv"
     argv = command.encode_command(
         ffmpeg_program(),
         replace(media, frame_rate=video.frame_rate),

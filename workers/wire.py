@@ -11,7 +11,8 @@ import fcntl
 import json
 import os
 import select
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass
 from enum import StrEnum
 
 from common.errors import Actor
@@ -19,6 +20,9 @@ from common.orders import WorkResult
 
 SHARED = frozenset({"DestinationUnavailable", "DestinationRefused", "ResourceLimit", "LeaseLost"})
 """Errors of the environment that say nothing about this node: every node would meet them with the same order."""
+
+GATHER_SECONDS = 0.02
+"""Short orders come in bursts: one waking of the main process for many, since it takes Celery's turn from it."""
 
 _PIPE_BYTES = 1 << 20  # a second of a thousand orders a second, while the listener waits for the broker
 
@@ -75,11 +79,12 @@ class Wire:
     def say(self, event: Event) -> None:
         """Write an event; one that does not fit is dropped, work never waits for the listener."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._writer, json.dumps(asdict(event)).encode() + b"\n")
+            os.write(self._writer, json.dumps(vars(event)).encode() + b"\n")
 
     def hear(self, seconds: float) -> list[Event]:
-        """All events that are there; waits at most ``seconds`` for the first."""
-        select.select([self._reader], [], [], seconds)
+        """All events that are there; waits at most ``seconds`` for the first, and a moment for those close behind it."""
+        if select.select([self._reader], [], [], seconds)[0]:
+            time.sleep(GATHER_SECONDS)
         data = self._rest
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self._reader, 1 << 16):

@@ -25,6 +25,14 @@ class BitReader:
         """Bits not read yet."""
         return self._end - self.position
 
+    def more_data(self) -> bool:
+        """more_rbsp_data (H.264 7.2): something stands before the stop bit, which is the last bit that is 1."""
+        last = self._data.rstrip(b"\0")
+        if not last:
+            return False
+        trailing = (last[-1] & -last[-1]).bit_length()  # the stop bit and the zeros behind it in its byte
+        return self.position < 8 * len(last) - trailing
+
     def u(self, count: int) -> int:
         """Unsigned integer of ``count`` bits.
 

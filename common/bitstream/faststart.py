@@ -69,11 +69,14 @@ def faststart(f: BinaryIO, layout: Mp4Layout) -> Faststart:
     its order and bytes; a track gets 64-bit offsets (co64) when one of its own would pass 2^32.
 
     Raises:
-        BitstreamError: fragments that follow no moov, samples within moov, or offsets that this function cannot move.
+        BitstreamError: fragments that follow no moov, samples within moov or in another file, or offsets that this
+            function cannot move.
         TruncatedMp4Error: the file is shorter than it was.
     """
     if tagged := [box.type for box in layout.boxes if box.type in TAGS]:
         raise BitstreamError(f"a box {tagged[0]} beside the movie, which may hold tags or offsets of its own")
+    if layout.external:
+        raise BitstreamError("samples lie in another file")
     moov = layout.moov
     payload = _blanked(read_moov(f, moov))
     if layout.moov_first:

@@ -27,15 +27,22 @@ class Nal(IntEnum):
     """nal_unit_type, Table 7-1."""
 
     SLICE = 1
+    PARTITION_A = 2
+    PARTITION_C = 4
     IDR = 5
     SEI = 6
     SPS = 7
     PPS = 8
+    DELIMITER = 9
     SUBSET_SPS = 15
+    SECOND_VIEW = 20
 
 
 PIC_TIMING, FRAME_PACKING = 1, 45
 """SEI payload types, D.1."""
+
+P_SLICE, B_SLICE, I_SLICE = 0, 1, 2
+"""slice_type modulo 5, Table 7-6."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Sps:
     width: int  # luma samples after cropping
     height: int
     vui: Vui
+    coded_width: int  # luma samples before cropping
+    coded_height: int
+    number: int = 0  # seq_parameter_set_id
     order_count_bits: int = 0  # of pic_order_cnt_lsb; 0: slice headers of this order count type have none
     crop_left: int = 0  # luma samples that are coded and not shown
 
@@ -75,6 +85,8 @@ class Slice:
     field: bool
     bottom: bool
     first: bool  # it begins a picture
+    kind: int = I_SLICE  # slice_type modulo 5
+    pps: int = 0  # pic_parameter_set_id
 
 
 def nal_type(nal: bytes) -> int:
@@ -90,7 +102,7 @@ def parse_sps(nal: bytes) -> Sps:
     """
     bits = BitReader(unescaped(nal[1:]))
     profile, constraints, level = bits.u(8), bits.u(8), bits.u(8)
-    bits.ue()
+    number = bits.bounded_ue(31, "seq_parameter_set_id")
     chroma, separate, depth, depth_chroma = 1, False, 8, 8
     if profile in _WITH_CHROMA_FORMAT:
         chroma = bits.bounded_ue(3, "chroma_format_idc")
@@ -103,7 +115,7 @@ def parse_sps(nal: bytes) -> Sps:
     order_count_bits = _order_count_bits(bits)
     references = bits.bounded_ue(16, "max_num_ref_frames")
     bits.skip(1)
-    frame_mbs_only, mb_adaptive, width, height, crop_left = _frame(bits, chroma)
+    frame_mbs_only, mb_adaptive, coded, shown, crop_left = _frame(bits, chroma)
     return Sps(
         profile_idc=profile,
         constraints=constraints,
@@ -116,17 +128,20 @@ def parse_sps(nal: bytes) -> Sps:
         reference_frames=references,
         frame_mbs_only=frame_mbs_only,
         mb_adaptive=mb_adaptive,
-        width=width,
-        height=height,
+        width=shown[0],
+        height=shown[1],
+        coded_width=coded[0],
+        coded_height=coded[1],
+        number=number,
         vui=read_vui(bits) if bits.flag() else Vui(),
         order_count_bits=order_count_bits,
         crop_left=crop_left,
     )
 
 
-def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int, int]:
-    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, width, height, cropped on the left), in luma samples, the size after
-    cropping (7-13 to 7-22).
+def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, tuple[int, int], tuple[int, int], int]:
+    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, luma samples before and after cropping, those cropped on the left):
+    7-13 to 7-22.
     """
     columns, rows = bits.ue() + 1, bits.ue() + 1
     frame_mbs_only = bits.flag()
@@ -134,12 +149,25 @@ def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, int, int, int]:
     bits.skip(1)
     crop = [bits.ue() for _ in range(4)] if bits.flag() else [0] * 4
     fields = 1 if frame_mbs_only else 2
+    coded = 16 * columns, 16 * rows * fields
     across = 2 if chroma in (1, 2) else 1
-    width = 16 * columns - across * (crop[0] + crop[1])
-    height = 16 * rows * fields - (2 if chroma == 1 else 1) * fields * (crop[2] + crop[3])
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+    width = coded[0] - across * (crop[0] + crop[1])
+    height = coded[1] - (2 if chroma == 1 else 1) * fields * (crop[2] + crop[3])
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and max(coded) <= 2 * MAX_SIDE):
         raise BitstreamError(f"a picture of {width}×{height} luma samples")
-    return frame_mbs_only, mb_adaptive, width, height, across * crop[0]
+    return frame_mbs_only, mb_adaptive, coded, (width, height), across * crop[0]
+
+
+def slice_pps(nal: bytes) -> int:
+    """pic_parameter_set_id of a slice header (7.3.3), which names the parameter sets that the rest is read under.
+
+    Raises:
+        BitstreamError: it ends early.
+    """
+    bits = BitReader(unescaped(nal[1:32]))
+    bits.ue()
+    bits.ue()
+    return bits.ue()
 
 
 def parse_slice(nal: bytes, sps: Sps) -> Slice:
@@ -149,21 +177,19 @@ def parse_slice(nal: bytes, sps: Sps) -> Slice:
         BitstreamError: it ends early.
     """
     bits = BitReader(unescaped(nal[1:64]))
-    first = bits.ue() == 0
-    bits.ue()
-    bits.ue()
+    first, kind, pps = bits.ue() == 0, bits.ue() % 5, bits.ue()
     if sps.separate_planes:
         bits.skip(2)
     frame_num = bits.u(sps.frame_num_bits)
     field = not sps.frame_mbs_only and bits.flag()
-    return Slice(nal_type(nal) == Nal.IDR, frame_num, field, field and bits.flag(), first)
+    return Slice(nal_type(nal) == Nal.IDR, frame_num, field, field and bits.flag(), first, kind, pps)
 
 
 def sei_messages(nal: bytes, header: int = 1) -> Iterator[tuple[int, bytes]]:
     """(payload type, payload) of each message of an SEI NAL unit (7.3.2.3.1); ``header``: bytes before it (HEVC 2)."""
     data = unescaped(nal[header:])
     position = 0
-    while position + 2 <= len(data) and data[position:] != b"\x80":
+    while position + 2 <= len(data):  # one byte is left: the stop bit
         numbers = [0, 0]
         for index in (0, 1):
             while position < len(data) and data[position] == 0xFF:

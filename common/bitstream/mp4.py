@@ -47,6 +47,11 @@ class Mp4Layout:
         return self.video is not None and self.video.edited
 
     @property
+    def external(self) -> bool:
+        """Samples of a track lie in another file."""
+        return any(track.external for track in self.tracks)
+
+    @property
     def end_of_samples(self) -> int:
         """Offset behind the highest byte that any sample of any track reaches."""
         return max((track.end_of_samples for track in self.tracks), default=0)
@@ -62,8 +67,8 @@ def read_layout(f: BinaryIO) -> Mp4Layout:
 
     Raises:
         TruncatedMp4Error: a box or a sample reaches past the end of the file.
-        BitstreamError: no MP4, no or two moov, a moov above MAX_MOOV_BYTES or compressed, tables that do not fit their
-            boxes, or samples in another file.
+        BitstreamError: no MP4, no or two moov, a moov above MAX_MOOV_BYTES or compressed, or tables that do not fit their
+            boxes.
     """
     size = f.seek(0, 2)
     boxes = tuple(_top_level(f, size))

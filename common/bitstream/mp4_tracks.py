@@ -27,18 +27,20 @@ class Track:
     track_id: int
     handler: str  # vide, soun, text ...
     codec: str  # type of the first sample entry: avc1, hev1, mp4a ...
+    entries: int  # sample entries in stsd
     timescale: int
     sample_count: int
     duration: int
     end_of_samples: int  # offset behind the last byte of any sample; 0 when moov lists none
     edited: bool  # its edit list drops, repeats or delays samples
+    external: bool = False  # samples lie in another file; end_of_samples is 0 then
 
 
 def read_tracks(moov: memoryview) -> Iterator[Track]:
     """Tracks of a moov payload, in file order.
 
     Raises:
-        BitstreamError: a box is missing, tables do not fit their boxes or each other, or samples lie in another file.
+        BitstreamError: a box is missing, or tables do not fit their boxes or each other.
     """
     mvhd = next((box for box in children(moov, 0, len(moov)) if box.type == "mvhd"), None)
     if mvhd is None:
@@ -121,7 +123,7 @@ def _track(tables: _Tables, movie_timescale: int) -> Track:
     missing = {"tkhd", "mdhd", "hdlr", "stsd"} - tables.boxes.keys()
     if missing:
         raise BitstreamError(f"a track has no {min(missing)}")
-    _refuse_other_files(tables)
+    external = _in_other_files(tables)
     timescale, duration = _times(tables.data, tables.boxes["mdhd"])
     (entries,) = tables.read("stsd", ">I", 4)
     count, sizes = tables.sample_sizes()
@@ -129,11 +131,13 @@ def _track(tables: _Tables, movie_timescale: int) -> Track:
         track_id=tables.read("tkhd", ">I", 20 if tables.version("tkhd") else 12)[0],
         handler=tables.code("hdlr", 8),
         codec=tables.code("stsd", 12) if entries else "",
+        entries=entries,
         timescale=timescale,
         sample_count=count,
         duration=duration,
-        end_of_samples=_end_of_samples(tables, count, sizes),
+        end_of_samples=0 if external else _end_of_samples(tables, count, sizes),
         edited=_edited(tables, movie_timescale, timescale),
+        external=external,
     )
 
 
@@ -150,14 +154,15 @@ def _times(data: memoryview, box: Box) -> tuple[int, int]:
     return timescale, duration
 
 
-def _refuse_other_files(tables: _Tables) -> None:
+def _in_other_files(tables: _Tables) -> bool:
     """A data reference that is not marked self-contained (flag 1) and names a place leads to another file: 8.7.2."""
     if "dref" not in tables.boxes:
-        return
+        return False
     box = tables.boxes["dref"]
-    for entry in children(tables.data, box.payload + 8, box.end):
-        if entry.size > entry.header + 4 and not field(tables.data, entry, "B", 3)[0] & 1:
-            raise BitstreamError("samples lie in another file")
+    return any(
+        entry.size > entry.header + 4 and not field(tables.data, entry, "B", 3)[0] & 1
+        for entry in children(tables.data, box.payload + 8, box.end)
+    )
 
 
 def _end_of_samples(tables: _Tables, count: int, sizes: Iterator[int]) -> int:

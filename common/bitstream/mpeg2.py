@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from common.bitstream import BitstreamError
@@ -14,6 +14,9 @@ PICTURE, SEQUENCE, EXTENSION, GROUP = 0x00, 0xB3, 0xB5, 0xB8
 
 SEQUENCE_EXTENSION, DISPLAY_EXTENSION, PICTURE_EXTENSION = 1, 2, 8
 """extension_start_code_identifier, Table 6-2."""
+
+I_PICTURE, P_PICTURE, B_PICTURE = 1, 2, 3
+"""picture_coding_type, Table 6-12."""
 
 TOP, BOTTOM, FRAME = 1, 2, 3
 """picture_structure, Table 6-14."""
@@ -48,6 +51,9 @@ class Sequence:
     profile_and_level: int | None = None
     progressive: bool = True
     chroma: str = "4:2:0"
+    rate_code: int = 0  # frame_rate_code
+    rate_extended: bool = False  # frame_rate_extension_n or _d is not 0
+    low_delay: bool = False  # no B pictures
 
     @property
     def profile(self) -> str | None:
@@ -86,6 +92,7 @@ class PictureCoding:
     top_field_first: bool
     repeat_first_field: bool
     progressive: bool
+    kind: int = 0  # picture_coding_type of the picture header before it; 0 where that is cut off
 
 
 _MPEG1_PICTURE = PictureCoding(FRAME, top_field_first=False, repeat_first_field=False, progressive=True)
@@ -123,7 +130,8 @@ def pictures(data: bytes) -> Iterator[PictureCoding]:
         extension = data.find(_START + bytes([EXTENSION]), position, position + _SCAN_BYTES)
         inside = extension >= 0 and (following < 0 or extension < following)
         payload = data[extension + 4 : extension + 4 + _SCAN_BYTES]
-        yield _picture(BitReader(payload)) if inside else _MPEG1_PICTURE
+        coding = _picture(BitReader(payload)) if inside else _MPEG1_PICTURE
+        yield replace(coding, kind=data[position + 5] >> 3 & 7 if position + 5 < len(data) else 0)
         position = following
 
 
@@ -141,7 +149,7 @@ def _sequence(bits: BitReader) -> Sequence:
     bits.skip(1)
     if not width or not height:
         raise BitstreamError("a sequence header without a picture size")
-    return Sequence(width, height, aspect, _rate(rate), 400 * bit_rate, (bits.u(10) << 14), None)
+    return Sequence(width, height, aspect, _rate(rate), 400 * bit_rate, bits.u(10) << 14, rate_code=rate)
 
 
 def _rate(code: int) -> Fraction | None:
@@ -153,19 +161,20 @@ def _extended(base: Sequence, bits: BitReader) -> Sequence:
     profile_and_level, progressive, chroma = bits.u(8), bits.flag(), bits.u(2)
     width, height, bit_rate = bits.u(2), bits.u(2), bits.u(12)
     bits.skip(1)
-    buffer = bits.u(8)
-    bits.skip(1)
+    buffer, low_delay = bits.u(8), bits.flag()
     numerator, denominator = bits.u(2) + 1, bits.u(5) + 1
-    return Sequence(
+    return replace(
+        base,
         width=base.width | width << 12,
         height=base.height | height << 12,
-        aspect=base.aspect,
         frame_rate=base.frame_rate and base.frame_rate * numerator / denominator,
         bit_rate=base.bit_rate + (400 * bit_rate << 18),
         buffer_bits=base.buffer_bits + (buffer << 24),
         profile_and_level=profile_and_level,
         progressive=progressive,
         chroma=CHROMA.get(chroma, "4:2:0"),
+        rate_extended=(numerator, denominator) != (1, 1),
+        low_delay=low_delay,
     )
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.conformance.audio import AUDIO_RULES
+from common.conformance.bluray import BLURAY_RULES
+from common.conformance.coding import CODING_RULES
+from common.conformance.colour import COLOUR_RULES
 from common.conformance.container import CONTAINER_RULES
 from common.conformance.encapsulation import ENCAPSULATION_RULES, Encapsulation
 from common.conformance.header import HEADER_RULES, HeaderCase
 from common.conformance.level import LEVEL_RULES
+from common.conformance.mpeg2 import MPEG2_RULES
 from common.conformance.rules import Rule, StreamCase, run
 from common.conformance.stream import STREAM_RULES
 from common.dicom.transfer_syntaxes import by_uid
@@ -33,7 +37,16 @@ __all__ = [
     "check_stream",
 ]
 
-DESCRIPTION_RULES: tuple[Rule[StreamCase], ...] = (*STREAM_RULES, *LEVEL_RULES, *CONTAINER_RULES, *AUDIO_RULES)
+DESCRIPTION_RULES: tuple[Rule[StreamCase], ...] = (
+    *STREAM_RULES,
+    *CODING_RULES,
+    *MPEG2_RULES,
+    *LEVEL_RULES,
+    *COLOUR_RULES,
+    *BLURAY_RULES,
+    *CONTAINER_RULES,
+    *AUDIO_RULES,
+)
 """All that can be said of a stream and its container alone."""
 
 

@@ -75,6 +75,33 @@ def audio_bit_rate(case: StreamCase) -> Iterator[Breach]:
             yield Breach(f"{row.name} sound of {stream.bit_rate:,} bit/s", f"at most {row.max_bit_rate:,} bit/s")
 
 
+def audio_profile(case: StreamCase) -> Iterator[Breach]:
+    """AAC is of the Low Complexity profile, which every decoder plays; HE-AAC is heard dull or not at all."""
+    for stream, _ in _streams(case):
+        if stream.codec == "aac" and stream.profile not in (None, "LC"):
+            yield Breach(f"AAC of profile {stream.profile}", "LC")
+
+
+def audio_layout(case: StreamCase) -> Iterator[Breach]:
+    """Six channels are 5.1: left, right, centre, low frequencies and two surrounds (PS3.5 8.2.12: 2 or 5.1 channels)."""
+    for stream, row in _streams(case):
+        if row and stream.channels == 6 and stream.layout and not stream.layout.startswith("5.1"):
+            yield Breach(f"{row.name} sound laid out as {stream.layout}", "5.1")
+
+
+def audio_constant(case: StreamCase) -> Iterator[Breach]:
+    """MP3 has a constant bit rate: every frame names the same."""
+    for stream, row in _streams(case):
+        if row and stream.constant_bit_rate is False:
+            yield Breach(f"{row.name} sound of variable bit rate", f"{row.name} of constant bit rate")
+
+
+def audio_tracks(case: StreamCase) -> Iterator[Breach]:
+    """One sound stream: viewers play the first and hide the others."""
+    if len(case.description.audio) > 1:
+        yield Breach(f"{len(case.description.audio)} sound streams", "one")
+
+
 def _formats(case: StreamCase) -> dict[str, AudioFormat]:
     return MPEG2_FORMATS if case.syntax.codec == "mpeg2video" else FORMATS
 
@@ -91,4 +118,8 @@ AUDIO_RULES: tuple[Rule[StreamCase], ...] = (
     Rule("audio.rate", f"{_CLAUSE}, 8.2.5", "error", audio_rate),
     Rule("audio.channels", f"{_CLAUSE}, 8.2.5", "error", audio_channels),
     Rule("audio.bit_rate", _CLAUSE, "error", audio_bit_rate),
+    Rule("audio.constant", f"{_CLAUSE}, 8.2.5", "error", audio_constant),
+    Rule("audio.layout", _CLAUSE, "error", audio_layout),
+    Rule("audio.profile", _CLAUSE, "warning", audio_profile),
+    Rule("audio.tracks", "OHIF and DICOMweb viewers", "note", audio_tracks),
 )

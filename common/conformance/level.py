@@ -1,26 +1,33 @@
-"""Rules on the level: what the stream claims, and what its picture, rate and bit rate really need."""
+"""Rules on the level: what the stream claims, and what its pictures, bit rate and buffers really need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from common.conformance.rules import OF_SYNTAX, Breach, Rule, StreamCase
 from common.levels import (
     H264_LEVELS,
-    H264_VCL_FACTOR,
     HEVC_LEVELS,
-    HEVC_VCL_FACTOR,
+    NAL_PER_VCL,
     h264_level_violations,
+    h264_max_references,
     hevc_level_violations,
+    hevc_max_pictures,
+    level_budget,
+    mpeg2_level_violations,
 )
-from common.media import Scan, VideoStream
+from common.media import Coding, Hrd, Scan, VideoStream
 
-MPEG2_LEVELS: dict[str, tuple[int, ...]] = {"Main": (8, 10), "High": (4,)}
-"""Level of the syntax → level identifications (ISO/IEC 13818-2 Table 8-3): a Main Level decoder decodes Low Level; .101
-does not support High 1440 (PS3.5 8.2.6, note 7), and the pictures it allows do not fit Main Level."""
+MPEG2_IDS: dict[int, str] = {10: "Low", 8: "Main", 6: "High 1440", 4: "High"}
+"""Level identifications, ISO/IEC 13818-2 Table 8-3."""
 
-MPEG2_RATES: dict[str, tuple[int, int]] = {"Main": (15_000_000, 1_835_008), "High": (80_000_000, 9_781_248)}
-"""Main profile: bit/s and VBV buffer in bits (ISO/IEC 13818-2 Tables 8-13 and 8-14)."""
+MPEG2_DECODABLE: dict[str, tuple[int, ...]] = {"Main": (8, 10), "High": (4,)}
+"""Level of the syntax → level identifications: a Main Level decoder decodes Low Level; .101 does not support High 1440
+(PS3.5 8.2.6, note 7), and the pictures it allows do not fit Main Level."""
+
+UNBOUNDED_RATE = 400 * 0x3FFFF
+"""bit/s: bit_rate of all ones, as MPEG-1 marks a variable rate (ISO/IEC 11172-2 2.4.3.2). MPEG-2 knows no such mark, but
+FFmpeg writes it where no rate was named."""
 
 _HEVC_UNIT = 30  # general_level_idc is 30 times the level number (H.265 A.4.1)
 
@@ -31,7 +38,7 @@ def claim(case: StreamCase) -> Iterator[Breach]:
     if level is None or case.video.codec != syntax.codec:
         return
     if syntax.codec == "mpeg2video":
-        legal, named = level in MPEG2_LEVELS[syntax.level], f"level identification {level}"
+        legal, named = level in MPEG2_DECODABLE[syntax.level], f"level identification {level}"
     elif syntax.codec == "h264":
         legal, named = level <= _h264_idc(syntax.level), f"level {_h264_name(level)}"
     else:
@@ -43,29 +50,60 @@ def claim(case: StreamCase) -> Iterator[Breach]:
 
 
 def limits(case: StreamCase) -> Iterator[Breach]:
-    """Frame size, rate and bit rate, computed anew, fit the syntax's level or a lower one (H.264 A.3, H.265 A.4)."""
-    if case.video.codec != case.syntax.codec:
-        return
-    for broken in _violations(case):
-        yield Breach(broken, f"the limits of level {case.syntax.level}")
+    """Frame size, rate and bit rate, computed anew, fit the syntax's level or a lower one (H.264 A.3, H.265 A.4, 13818-2 8)."""
+    if case.video.codec == case.syntax.codec:
+        yield from _breaches(_violations(case), case.syntax.level)
+
+
+def decoded_pictures(case: StreamCase) -> Iterator[Breach]:
+    """The decoder holds no more pictures than the level allows: max_num_ref_frames and max_dec_frame_buffering within
+    MaxDpbFrames (H.264 A.3.1 h), sps_max_dec_pic_buffering within MaxDpbSize (H.265 A.4.2)."""
+    yield from _of_coding(case, _dpb)
+
+
+def promised_rate(case: StreamCase) -> Iterator[Breach]:
+    """Bit rates and buffers that the headers name fit the level: hrd_parameters (H.264 A.3.1, A.3.3; H.265 A.4.2), bit_rate
+    and vbv_buffer_size (13818-2 Tables 8-13, 8-14)."""
+    yield from _of_coding(case, _hrd)
+
+
+def busiest(case: StreamCase) -> Iterator[Breach]:
+    """A buffer as large as the level's, filled at the level's bit rate, never runs dry: so many bits fit into no shorter time
+    (H.264 C.1, H.265 C.2, 13818-2 Annex C)."""
+    yield from _of_coding(case, _peak)
 
 
 def own_limits(case: StreamCase) -> Iterator[Breach]:
     """The stream keeps within the level that it names itself."""
-    if case.video.codec != case.syntax.codec or case.video.level_idc is None:
-        return
     level = _named_level(case)
-    if level is not None and _beyond(case, level) and not _violations(case):
+    if case.video.codec != case.syntax.codec or level is None:
+        return
+    beyond = _beyond(case, level) or _buffers(case, level)
+    if beyond and not _violations(case) and not _buffers(case, case.syntax.level):
         yield Breach(f"a stream that names level {level} and goes beyond it", f"the limits of level {level}")
+
+
+def unnamed_rate(case: StreamCase) -> Iterator[Breach]:
+    """The sequence header of MPEG-2 names a bit rate: all ones stand for "variable" in MPEG-1 only (13818-2 6.3.3)."""
+    coding = case.video.coding
+    if case.video.codec == "mpeg2video" and coding and coding.nal_hrd and coding.nal_hrd.bit_rate == UNBOUNDED_RATE:
+        yield Breach("a bit_rate of all ones", "the highest bit rate of the stream")
+
+
+def _breaches(found: tuple[str, ...], level: str) -> Iterator[Breach]:
+    return (Breach(broken, f"the limits of level {level}") for broken in found)
+
+
+def _of_coding(case: StreamCase, check: Callable[[VideoStream, Coding, str], Iterator[str]]) -> Iterator[Breach]:
+    if case.video.codec == case.syntax.codec and case.video.coding:
+        yield from _breaches(tuple(check(case.video, case.video.coding, case.syntax.level)), case.syntax.level)
 
 
 def _violations(case: StreamCase) -> tuple[str, ...]:
     """What breaks the syntax's level. A stream of a lower level is legal too, even where the higher forbids interlace."""
-    video, syntax = case.video, case.syntax
+    syntax = case.syntax
     if syntax.codec == "mpeg2video":
-        limit, buffer = MPEG2_RATES[syntax.level]
-        rate = _channel_rate(video, buffer)
-        return (f"{rate:,} bit/s is above the {limit:,} of {syntax.level} level",) if rate and rate > limit else ()
+        return _beyond(case, syntax.level)
     names = list(H264_LEVELS if syntax.codec == "h264" else HEVC_LEVELS)
     lower = names[: names.index(syntax.level) + 1]
     found = [_beyond(case, name) for name in lower]
@@ -73,18 +111,77 @@ def _violations(case: StreamCase) -> tuple[str, ...]:
 
 
 def _beyond(case: StreamCase, level: str) -> tuple[str, ...]:
+    """What of the picture and of the mean bit rate is beyond a level."""
     video = case.video
-    if case.syntax.codec == "h264":
-        return h264_level_violations(
-            video.width,
-            video.height,
-            video.frame_rate,
-            level,
-            interlaced=video.scan is not Scan.PROGRESSIVE,
-            bit_rate=_channel_rate(video, H264_LEVELS[level].max_cpb * H264_VCL_FACTOR["high"]),
-        )
-    bit_rate = _channel_rate(video, HEVC_LEVELS[level].max_cpb * HEVC_VCL_FACTOR)
-    return hevc_level_violations(video.width, video.height, video.frame_rate, level, bit_rate=bit_rate)
+    width, height = _decoded_size(video)
+    rate = _channel_rate(video, level_budget(video.codec, level)[1])
+    if video.codec == "mpeg2video":
+        return mpeg2_level_violations(width, height, video.frame_rate, level, bit_rate=rate)
+    if video.codec == "hevc":
+        return hevc_level_violations(width, height, video.frame_rate, level, bit_rate=rate)
+    interlaced = video.scan is not Scan.PROGRESSIVE or (
+        video.coding is not None and video.coding.progressive_only is False
+    )
+    return h264_level_violations(width, height, video.frame_rate, level, interlaced=interlaced, bit_rate=rate)
+
+
+def _buffers(case: StreamCase, level: str) -> tuple[str, ...]:
+    coding = case.video.coding
+    if coding is None:
+        return ()
+    return tuple(words for check in (_dpb, _hrd, _peak) for words in check(case.video, coding, level))
+
+
+def _decoded_size(video: VideoStream) -> tuple[int, int]:
+    """Levels count decoded samples, not those that cropping leaves (H.264 A.3.1: PicSizeInMbs, H.265 A.4.1)."""
+    coding = video.coding
+    if coding and coding.coded_width and coding.coded_height:
+        return coding.coded_width, coding.coded_height
+    return video.width, video.height
+
+
+def _dpb(video: VideoStream, coding: Coding, level: str) -> Iterator[str]:
+    needed = max(coding.decoded_frames or 0, coding.reference_frames or 0)
+    if video.codec == "mpeg2video":
+        return
+    allowed = (h264_max_references if video.codec == "h264" else hevc_max_pictures)(*_decoded_size(video), level)
+    if needed > allowed > 0:  # 0: not even one picture fits, which is for the rule on picture size to say
+        yield f"{needed} decoded pictures to be held are above the {allowed} of {video.codec} level {level}"
+
+
+def _hrd(video: VideoStream, coding: Coding, level: str) -> Iterator[str]:
+    rate, buffer = level_budget(video.codec, level)
+    factor = NAL_PER_VCL[video.codec]
+    for name, hrd, share in (("NAL", coding.nal_hrd, factor), ("VCL", coding.vcl_hrd, 1)):
+        if hrd is None:
+            continue
+        words = f"{name} HRD" if video.codec != "mpeg2video" else "sequence header"
+        if hrd.bit_rate > rate * share and not _unbounded(video, hrd):
+            yield f"the {words}'s bit rate of {hrd.bit_rate:,} bit/s is above the {int(rate * share):,} of level {level}"
+        if hrd.buffer_bits > buffer * share:
+            yield f"the {words}'s buffer of {hrd.buffer_bits:,} bits is above the {int(buffer * share):,} of level {level}"
+
+
+def _unbounded(video: VideoStream, hrd: Hrd) -> bool:
+    return video.codec == "mpeg2video" and hrd.bit_rate == UNBOUNDED_RATE
+
+
+def _peak(video: VideoStream, coding: Coding, level: str) -> Iterator[str]:
+    rate, buffer = level_budget(video.codec, level)
+    for frames, bits in overflowing(video, coding, rate, buffer):
+        yield f"{frames} frames of {bits:,} bits in a row are above what level {level} brings in their time"
+        return
+
+
+def overflowing(video: VideoStream, coding: Coding, rate: int, buffer: int) -> Iterator[tuple[int, int]]:
+    """(frames, bits) of spans that need more than a full buffer (bits) and what a channel (bit/s) brings meanwhile.
+
+    Between the removal of the first frame and that of the last lie all their durations but one.
+    """
+    for frames, bits in coding.peaks:
+        lasting = frames == 1 or video.constant_rate  # else nobody knows how long the busiest frames last
+        if lasting and video.frame_rate and bits > buffer + rate * (frames - 1) / video.frame_rate:
+            yield frames, bits
 
 
 def _channel_rate(video: VideoStream, buffer_bits: int) -> int | None:
@@ -98,12 +195,13 @@ def _channel_rate(video: VideoStream, buffer_bits: int) -> int | None:
 
 
 def _named_level(case: StreamCase) -> str | None:
-    level = case.video.level_idc or 0
-    if case.syntax.codec == "h264":
-        name = _h264_name(level)
-        return name if name in H264_LEVELS else None
-    name = f"{level / _HEVC_UNIT:g}"
-    return name if case.syntax.codec == "hevc" and name in HEVC_LEVELS else None
+    level = case.video.level_idc
+    if level is None:
+        return None
+    if case.syntax.codec == "mpeg2video":
+        return MPEG2_IDS.get(level)
+    name = _h264_name(level) if case.syntax.codec == "h264" else f"{level / _HEVC_UNIT:g}"
+    return name if name in (H264_LEVELS if case.syntax.codec == "h264" else HEVC_LEVELS) else None
 
 
 def _h264_idc(name: str) -> int:
@@ -118,5 +216,9 @@ def _h264_name(idc: int) -> str:
 LEVEL_RULES: tuple[Rule[StreamCase], ...] = (
     Rule("stream.level", OF_SYNTAX, "error", claim),
     Rule("stream.level.limits", OF_SYNTAX, "error", limits),
+    Rule("stream.level.pictures", OF_SYNTAX, "error", decoded_pictures),
+    Rule("stream.level.hrd", OF_SYNTAX, "error", promised_rate),
+    Rule("stream.level.peak", OF_SYNTAX, "error", busiest),
     Rule("stream.level.claim", OF_SYNTAX, "warning", own_limits),
+    Rule("stream.level.rate", OF_SYNTAX, "warning", unnamed_rate),
 )

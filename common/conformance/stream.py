@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from common.conformance.coding import HEVC_PROFILES
 from common.conformance.rules import OF_SYNTAX, Breach, Rule, StreamCase
 from common.dicom.transfer_syntaxes import ROOT
 from common.media import Scan
@@ -34,6 +35,9 @@ WIDE_GAMUT = frozenset({"bt2020", "bt2020nc", "bt2020ncl", "bt2020c", "bt2020cl"
 
 NOT_YCBCR = frozenset({"gbr", "rgb", "ycgco", "ycgco-re", "ycgco-ro"})
 """Matrices whose samples are no Y, Cb and Cr."""
+
+NOT_YCBCR_CODES = {0: "gbr", 8: "ycgco", 16: "ycgco-re", 17: "ycgco-ro"}
+"""matrix_coefficients of these, ITU-T H.273 Table 4."""
 
 _RATE_TOLERANCE = Fraction(1, 5000)  # a fifth of the distance between 29.97 and 30
 
@@ -79,11 +83,12 @@ def codec(case: StreamCase) -> Iterator[Breach]:
 def profile(case: StreamCase) -> Iterator[Breach]:
     """The profile is the syntax's, or one that every decoder of that profile must decode.
 
-    Baseline without constraint_set1_flag and Extended are not decodable by a High profile decoder (H.264 A.2.4).
+    Baseline without constraint_set1_flag and Extended are not decodable by a High profile decoder (H.264 A.2.4). An HEVC
+    stream conforms to every profile whose general_profile_compatibility_flag it sets (H.265 A.3.2, A.3.3).
     """
     syntax, found = case.syntax, case.video.profile
     known = (*PROFILES[syntax.profile], *DECODABLE.get((syntax.codec, syntax.profile), ()))
-    if case.video.codec == syntax.codec and found is not None and found not in known:
+    if case.video.codec == syntax.codec and found is not None and found not in known and not _compatible(case):
         yield Breach(f"{found} profile", f"{syntax.profile} profile")
 
 
@@ -100,8 +105,9 @@ def lesser_profile(case: StreamCase) -> Iterator[Breach]:
 
 def chroma(case: StreamCase) -> Iterator[Breach]:
     """The chroma format is 4:2:0 (fixed by MPEG-2 Main; notes to the clauses of H.264 and HEVC)."""
-    if case.video.chroma != "4:2:0":
-        yield Breach(f"{case.video.chroma} chroma", "4:2:0 chroma")
+    coded = case.video.coding.chroma if case.video.coding else None
+    if (coded or case.video.chroma) != "4:2:0":
+        yield Breach(f"{coded or case.video.chroma} chroma", "4:2:0 chroma")
 
 
 def bits(case: StreamCase) -> Iterator[Breach]:
@@ -142,8 +148,10 @@ def sample_range(case: StreamCase) -> Iterator[Breach]:
 
 def matrix(case: StreamCase) -> Iterator[Breach]:
     """Samples are luma and two colour differences, not RGB or YCgCo."""
-    if case.video.matrix in NOT_YCBCR:
-        yield Breach(f"colour matrix {case.video.matrix}", "Y, Cb and Cr samples")
+    code = case.video.coding.matrix_code if case.video.coding else None
+    named = case.video.matrix or NOT_YCBCR_CODES.get(code if code is not None else 2)
+    if named in NOT_YCBCR:
+        yield Breach(f"colour matrix {named}", "Y, Cb and Cr samples")
 
 
 def gamut(case: StreamCase) -> Iterator[Breach]:
@@ -162,15 +170,27 @@ def rotation(case: StreamCase) -> Iterator[Breach]:
 
 
 def interlaced_hevc(case: StreamCase) -> Iterator[Breach]:
-    """HEVC codes fields as pictures of their own, which viewers show at half height."""
-    if case.video.codec == "hevc" and case.video.scan is not Scan.PROGRESSIVE:
+    """HEVC codes fields as pictures of their own, which viewers show at half height (field_seq_flag, H.265 E.3.1)."""
+    if case.video.codec == "hevc" and (case.video.scan is not Scan.PROGRESSIVE or _codes_fields(case)):
         yield Breach("interlaced HEVC", "progressive video")
 
 
 def constant_rate(case: StreamCase) -> Iterator[Breach]:
-    """Every frame lasts equally long; else the header needs a Frame Time Vector that fits it."""
-    if not case.video.constant_rate:
+    """Every frame lasts equally long; else the header needs a Frame Time Vector that fits it.
+
+    Of a DICOM file the rules on its header say whether it does.
+    """
+    if not case.video.constant_rate and case.description.dicom is None:
         yield Breach("a variable frame rate", "a constant one, or a Frame Time Vector")
+
+
+def _compatible(case: StreamCase) -> bool:
+    coding = case.video.coding
+    return coding is not None and HEVC_PROFILES.get(case.syntax.profile) in coding.compatible_profiles
+
+
+def _codes_fields(case: StreamCase) -> bool:
+    return case.video.coding is not None and case.video.coding.progressive_only is False
 
 
 def _picture(case: StreamCase) -> str:
@@ -190,8 +210,11 @@ def _fits(case: StreamCase, row: Format) -> bool:
 
 def _equals(case: StreamCase, row: Format) -> bool:
     interlaced = case.video.scan is not Scan.PROGRESSIVE
+    scans = {None, interlaced}
+    if case.syntax.codec == "h264" and _codes_fields(case):
+        scans.add(True)  # progressive frames coded as interlaced ones, as Blu-ray has 25 and 29.97 frames/s
     same_size = (case.video.width, case.video.height) == (row.width, row.height)
-    return same_size and row.interlaced in (None, interlaced) and _at(case.video.frame_rate, row.rates)
+    return same_size and row.interlaced in scans and _at(case.video.frame_rate, row.rates)
 
 
 def _at(found: Fraction, rates: tuple[Fraction, ...]) -> bool:

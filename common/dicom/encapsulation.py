@@ -31,7 +31,13 @@ class Sink(Protocol):
 
 
 def write_instance(
-    out: Sink, header: Dataset, transfer_syntax_uid: str, stream: Iterable[bytes], stream_length: int
+    out: Sink,
+    header: Dataset,
+    transfer_syntax_uid: str,
+    stream: Iterable[bytes],
+    stream_length: int,
+    *,
+    fragment_bytes: int = MAX_FRAGMENT_BYTES,
 ) -> None:
     """Write preamble, file meta, ``header`` in Explicit VR Little Endian, and ``stream`` as encapsulated Pixel Data.
 
@@ -44,7 +50,7 @@ def write_instance(
         InternalFault: the stream went on after ``stream_length`` bytes, or holds nothing.
     """
     syntax = by_uid(transfer_syntax_uid)
-    lengths = fragment_lengths(syntax, stream_length)
+    lengths = fragment_lengths(syntax, stream_length, fragment_bytes=fragment_bytes)
     before, after = _split(header)
     out.write(b"\0" * 128 + b"DICM")
     out.write(_file_meta(header, transfer_syntax_uid))
@@ -57,7 +63,7 @@ def write_instance(
     out.write(_encoded(after))
 
 
-def fragment_lengths(syntax: VideoSyntax, stream_length: int) -> list[int]:
+def fragment_lengths(syntax: VideoSyntax, stream_length: int, *, fragment_bytes: int = MAX_FRAGMENT_BYTES) -> list[int]:
     """Bytes of the stream in each fragment, without padding: full fragments first, the rest last.
 
     Raises:
@@ -66,8 +72,8 @@ def fragment_lengths(syntax: VideoSyntax, stream_length: int) -> list[int]:
     """
     if stream_length < 1:
         raise InternalFault("a video stream of no bytes cannot be packaged")
-    full, rest = divmod(stream_length, MAX_FRAGMENT_BYTES)
-    lengths = [MAX_FRAGMENT_BYTES] * full + [rest] * (rest > 0)
+    full, rest = divmod(stream_length, fragment_bytes)
+    lengths = [fragment_bytes] * full + [rest] * (rest > 0)
     if len(lengths) > 1 and not syntax.fragmentable:
         raise NoLegalPath(
             f"{stream_length} bytes do not fit the one fragment of {syntax.uid}",

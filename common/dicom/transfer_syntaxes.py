@@ -120,10 +120,10 @@ def by_uid(uid: str) -> VideoSyntax:
         ) from None
 
 
-def for_length(uid: str, stream_length: int) -> VideoSyntax:
+def for_length(uid: str, stream_length: int, *, fragment_bytes: int = MAX_FRAGMENT_BYTES) -> VideoSyntax:
     """The syntax itself while one fragment holds the stream, else its fragmentable twin (PS3.5 A.4)."""
     syntax = by_uid(uid)
-    if stream_length <= MAX_FRAGMENT_BYTES or syntax.fragmentable:
+    if stream_length <= fragment_bytes or syntax.fragmentable:
         return syntax
     return by_uid(f"{syntax.uid}.1")
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import PolicyError
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
-from common.recipes import PROFILES, Audio, Hardware
+from common.recipes import Audio, Hardware
 from common.store import ObjectStore
+from common.targets import chosen_profile
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.jobs import JobRequest, normalised
@@ -30,6 +31,7 @@ class JobFile(BaseModel):
     destinations: tuple[str, ...] = Field(min_length=1)
     name: str = Field(default="", max_length=200)
     profile: str = "archive"
+    syntax: str | None = None
     audio: Audio = Audio.STRIP
     interlaced: Interlaced = Interlaced.KEEP
     rate: RatePolicy = RatePolicy.KEEP
@@ -59,8 +61,7 @@ class JobFile(BaseModel):
             raise PolicyError(f"the job file is not TOML: {error}", hint=DOCUMENTED) from error
         except ValidationError as error:
             raise PolicyError(f"the job file is wrong: {_faults(error)}", hint=DOCUMENTED) from error
-        if job.profile not in PROFILES:
-            raise PolicyError(f"there is no profile {job.profile}", hint=f"Profiles: {', '.join(PROFILES)}.")
+        chosen_profile(job.profile, job.hardware, job.syntax)
         if job.window is not None:
             parse_window(job.window)
         return job
@@ -86,9 +87,7 @@ class JobFile(BaseModel):
         destinations = [_below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
-            PROFILES[self.profile].model_copy(
-                update={"handling": self.handling} | ({"hardware": self.hardware} if self.hardware else {})
-            ),
+            chosen_profile(self.profile, self.hardware, self.syntax).model_copy(update={"handling": self.handling}),
             self.audio,
             name=self.name,
             priority=self.priority,

@@ -37,6 +37,10 @@ To = Annotated[
     typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
+Syntax = Annotated[
+    str | None,
+    typer.Option("--syntax", metavar=".10x", help="the one transfer syntax to make, e.g. .101 (docs/targets.md)"),
+]
 Sound = Annotated[
     Audio, typer.Option("--audio", help="strip: drop sound (it may hold voices); keep: keep it, made legal")
 ]
@@ -102,6 +106,7 @@ def migrate(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     interlaced: Fields = Interlaced.KEEP,
     rate: Pace = RatePolicy.KEEP,
@@ -132,6 +137,7 @@ def migrate(
         workers=workers,
         state=state,
         hardware=hardware,
+        syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
         window=window,
         window_policy=at_end,
@@ -145,6 +151,7 @@ def plan(
     sources: Sources,
     to: To,
     profile: ProfileName = "archive",
+    syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
     interlaced: Fields = Interlaced.KEEP,
     rate: Pace = RatePolicy.KEEP,
@@ -171,6 +178,7 @@ def plan(
         workers=workers,
         state=None,
         hardware=hardware,
+        syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
     )
     return run_plan(asked, write_map=write_map, as_json=json)

@@ -11,8 +11,9 @@ from typing import Literal
 from common.destinations import FolderDestination, parse_destination
 from common.errors import PolicyError
 from common.handling import Handling
-from common.recipes import PROFILES, Audio, Hardware
+from common.recipes import Audio, Hardware
 from common.settings import Settings, default_cpu_slots
+from common.targets import chosen_profile
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import parse_source
 from orchestrator.ingest.mapping import Mapping
@@ -41,6 +42,7 @@ class Migration:
         workers: int | None,
         state: Path | None,
         hardware: Hardware | None = None,
+        syntax: str | None = None,
         handling: Handling | None = None,
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
@@ -49,19 +51,15 @@ class Migration:
         """Check every part.
 
         Raises:
-            PolicyError: a source, destination or profile that does not exist or is not understood.
+            PolicyError: a source, destination, profile or target that does not exist or is not understood.
             BadMapping: the CSV has errors.
         """
-        if profile not in PROFILES:
-            raise PolicyError(f"there is no profile {profile}", hint=f"Profiles: {', '.join(PROFILES)}.")
+        chosen = chosen_profile(profile, hardware, syntax)
         for text in sources:
             if not parse_source(text).path.exists():
                 raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
         for text in destinations:
             _check_folder(text, sources)
-        chosen = PROFILES[profile]
-        if hardware is not None:
-            chosen = chosen.model_copy(update={"hardware": hardware})
         if handling is not None:
             chosen = chosen.model_copy(update={"handling": handling})
         if window is not None:

@@ -20,9 +20,9 @@ from common.media import Description
 from common.orders import DeliverDone, DescribeDone, Failure
 from common.stages import State
 from orchestrator import control
-from orchestrator.dispatcher import WINDOW_PER_SLOT
 from orchestrator.ledger.database import MIGRATIONS, Sessions, make_engine, open_ledger
 from orchestrator.ledger.schema import Attempt, Base, Delivery, Item, Job, now
+from orchestrator.window import PER_SLOT
 
 
 def test_the_window_holds_two_orders_a_slot_and_the_rest_stays_in_the_ledger(
@@ -30,7 +30,7 @@ def test_the_window_holds_two_orders_a_slot_and_the_rest_stays_in_the_ledger(
 ) -> None:
     for _ in range(20):
         add_item()
-    assert farm.dispatch() == WINDOW_PER_SLOT * 2
+    assert farm.dispatch() == PER_SLOT * 2
     assert farm.dispatch() == 0
 
 

@@ -63,7 +63,7 @@ def encode_command(
     threads: int,
     render_node: str = "",
 ) -> list[str]:
-    """Encode ``source`` into an MP4; libvmaf's per-frame CSV goes to ``log``, a plain name in the working directory.
+    """Encode ``source`` into an MP4, or MPEG-2 into a transport stream.
 
     Reference and result are decoded on the CPU whoever encodes: only the encoder's own pictures go to its device
     (``render_node``: the DRM device of VAAPI), after the reference was split off; or they are decoded there
@@ -80,10 +80,10 @@ def encode_command(
     video = inlet["V:0"]
     for step in conversion.filters:
         video = video.filter(step.name, **dict(step.options))
-    sound = audio.options(policy, description.audio)
+    sound = audio.options(policy, description.audio, recipe.codec)
     streams = [video, inlet["a:0"]] if sound else [video]
     options = encoder.options(recipe, conversion, source.frame_rate, description.video.scan)
-    leg = ffmpeg.output(*streams, str(output), **_mp4(), **options, **sound, fps_mode="passthrough")
+    leg = ffmpeg.output(*streams, str(output), **_container(recipe.codec), **options, **sound, fps_mode="passthrough")
     device = ("-vaapi_device", render_node) if encoder.opens_render_node else ()
     argv = compiled(program, leg, *device)
     decode = decode_options(recipe, description.video, conversion, source.args[-1], sound=bool(sound))
@@ -122,7 +122,7 @@ def remux_command(program: str, source: Source, description: Description, policy
 
 def reaudio_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
     """The same video bitstream; the sound made anew, legal."""
-    return _copy(program, source, description, audio.MADE_LEGAL, output)
+    return _copy(program, source, description, audio.made_legal(description.video.codec), output)
 
 
 def sound_command(program: str, source: Source, description: Description, *, output: Path) -> list[str]:
@@ -136,11 +136,11 @@ _NOWHERE = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
 def _copy(program: str, source: Source, description: Description, sound: dict[str, str], output: Path) -> list[str]:
-    inlet = input_of(source)
-    streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
     codec = description.video.codec
-    # the MPEG-2 syntaxes leave the container open (PS3.5 8.2.5): a transport stream needs no index and no seeking
-    container = _mp4() | {"tag:v": _TAGS[codec]} if codec in _TAGS else _plain("mpegts")
+    # AVI and elementary streams give no presentation times, which a transport stream must have
+    inlet = input_of(source) if codec in _TAGS else input_of(source, fflags="+genpts")
+    streams = [inlet["V:0"], inlet["a:0"]] if sound and description.audio else [inlet["V:0"]]
+    container = _container(codec) | ({"tag:v": _TAGS[codec]} if codec in _TAGS else {})
     leg = ffmpeg.output(*streams, str(output), **container, **{"c:v": "copy"}, **(sound if len(streams) > 1 else {}))
     return compiled(program, leg)
 
@@ -168,6 +168,12 @@ def input_of(source: Source, **options: str | None) -> Any:
 def _plain(container: str) -> dict[str, Any]:
     """No metadata of any kind: a container's tags may name the patient. ``bitexact``: no date, no program name."""
     return {"f": container, "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
+
+
+def _container(codec: str) -> dict[str, Any]:
+    """MP4, which browsers play. The MPEG-2 syntaxes leave the container open (PS3.5 8.2.5) and no browser plays MPEG-2: a
+    transport stream needs no index and no seeking, times every frame, and is what the other syntaxes take beside MP4."""
+    return _mp4() if codec in _TAGS else _plain("mpegts")
 
 
 def _mp4() -> dict[str, Any]:

@@ -75,13 +75,22 @@ class Conversion:
     height: int
     tags: Tags
     time_base: Fraction
+    packing: int | None = None  # frame_packing_arrangement_type of two views in a frame
 
 
 def conversion(
-    picture: Picture, *, keep_start: bool = False, bits: int = 8, handling: Handling = AS_IT_IS
+    picture: Picture,
+    *,
+    keep_start: bool = False,
+    bits: int = 8,
+    pixel_aspect: Fraction | None = None,
+    packing: int | None = None,
+    handling: Handling = AS_IT_IS,
 ) -> Conversion:
     """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it. ``bits``: of a
-    sample of the result, 8 or 10. ``handling``: the policies that change this source.
+    sample of the result, 8 or 10. ``pixel_aspect``: the shape that pixels keep; None: they are made square.
+    ``packing``: how two views lie in a frame, which the encoder is told in words: FFmpeg's own message about it is dropped, since
+    the loopback decoder cannot take it twice. ``handling``: the policies that change this source.
 
     Raises:
         UnsupportedSource: colour that cannot be carried, or interlaced video that players are asked to turn.
@@ -101,7 +110,7 @@ def conversion(
         picture.frame_rate,
         bits,
     )
-    square = square_size(picture.width, picture.height, picture.pixel_aspect)
+    square = square_size(picture.width, picture.height, Fraction(1) if pixel_aspect else picture.pixel_aspect)
     turned = turned_size(square, picture.rotation)
     padded = padded_size(*turned, picture.scan)
     time_base = 1 / picture.frame_rate if picture.constant_rate else VARIABLE_RATE_CLOCK
@@ -114,9 +123,10 @@ def conversion(
         *((Filter("hflip"),) if picture.mirrored else ()),
         *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
         *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
-        *_tags(picture.scan, rule.tags),
+        *_tags(picture.scan, rule.tags, pixel_aspect or Fraction(1)),
     )
-    return Conversion(filters, *padded, rule.tags, time_base)
+    told = (Filter("sidedata", (("mode", "delete"), ("type", "STEREO3D"))),) if packing is not None else ()
+    return Conversion((*told, *filters), *padded, rule.tags, time_base, packing)
 
 
 def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Filter, ...]:
@@ -164,7 +174,7 @@ def _swscale(scan: Scan, size: tuple[int, int], source: dict[str, str], tags: Ta
     return Filter("scale", tuple(options.items())), Filter("format", (("pix_fmts", form),))
 
 
-def _tags(scan: Scan, tags: Tags) -> tuple[Filter, ...]:
+def _tags(scan: Scan, tags: Tags, aspect: Fraction) -> tuple[Filter, ...]:
     field = {Scan.PROGRESSIVE: "prog", Scan.TOP_FIELD_FIRST: "tff", Scan.BOTTOM_FIELD_FIRST: "bff"}[scan]
     options = (
         ("field_mode", field),
@@ -174,4 +184,4 @@ def _tags(scan: Scan, tags: Tags) -> tuple[Filter, ...]:
         ("colorspace", tags.matrix),
         ("chroma_location", "left"),
     )
-    return Filter("setparams", options), Filter("setsar", (("sar", "1"),))
+    return Filter("setparams", options), Filter("setsar", (("sar", str(aspect)),))

@@ -21,7 +21,8 @@ from common.errors import (
 from common.levels import h264_minimal_level, hevc_minimal_level, level_violations
 from common.media import Scan
 from common.recipes import Recipe
-from workers.ffmpeg import nvenc, qsv, vaapi, x264, x265
+from common.targets import FIELD_ENCODERS
+from workers.ffmpeg import mpeg2, nvenc, qsv, vaapi, x264, x265
 from workers.ffmpeg.conversion import Conversion, Filter
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
@@ -62,6 +63,7 @@ _VAAPI = Encoder(vaapi.options, vaapi.upload, opens_render_node=True)
 ENCODERS: dict[str, Encoder] = {
     "libx264": Encoder(x264.options),
     "libx265": Encoder(x265.options),
+    "mpeg2video": Encoder(mpeg2.options),
     **{f"{codec}_nvenc": _NVENC for codec in ("h264", "hevc")},
     **{f"{codec}_qsv": _QSV for codec in ("h264", "hevc")},
     **{f"{codec}_vaapi": _VAAPI for codec in ("h264", "hevc")},
@@ -77,7 +79,7 @@ def encoder_of(recipe: Recipe, scan: Scan) -> Encoder:
     """
     if recipe.encoder not in ENCODERS:
         raise UnsupportedSource(f"no command line is known for encoder {recipe.encoder}")
-    if scan is not Scan.PROGRESSIVE and recipe.encoder != "libx264":
+    if scan is not Scan.PROGRESSIVE and recipe.encoder not in FIELD_ENCODERS:
         raise UnsupportedSource(f"{recipe.encoder} encodes no interlaced video")
     return ENCODERS[recipe.encoder]
 
@@ -93,6 +95,8 @@ def check_level(width: int, height: int, rate: Fraction, recipe: Recipe, *, inte
     Raises:
         NoLegalPath: with each limit and the value beyond it (ITU-T H.264 Table A-1, H.265 Tables A.8 and A.9).
     """
+    if recipe.codec == "mpeg2video":  # what a level holds is what the tables of PS3.5 list: common.targets.check_target
+        return
     broken = level_violations(
         recipe.codec,
         width,

@@ -12,7 +12,7 @@ _TAGS = {"h264": "avc1", "hevc": "hvc1"}  # parameter sets in the container only
 
 def stream_options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction) -> dict[str, str]:
     """Encoder, profile, VBV, group length, colour tags and clock. ``level:v`` is each encoder's own: spellings differ."""
-    return {
+    options = {
         "c:v": recipe.encoder,
         "profile:v": recipe.profile,
         "maxrate": f"{recipe.max_rate_kbit}k",
@@ -25,5 +25,5 @@ def stream_options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction)
         "color_trc": conversion.tags.transfer,
         "chroma_sample_location": "left",
         "enc_time_base": str(conversion.time_base),
-        "tag:v": _TAGS[recipe.codec],
     }
+    return options | {"tag:v": _TAGS[recipe.codec]} if recipe.codec in _TAGS else options

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from common.dicom.transfer_syntaxes import ROOT
 from common.media import Scan
 from common.recipes import Recipe
 from workers.ffmpeg.conversion import Conversion
 from workers.ffmpeg.stream_options import stream_options
+
+BLU_RAY = f"{ROOT}.103"
+_BLU_RAY = {
+    "bluray-compat": "1",  # weighting, references, picture structure and groups as players want them
+    "nal-hrd": "vbr",
+    "aud": "1",
+    "slices": "4",  # level 4.1 decoders of players work in four
+    "b-pyramid": "strict",
+}
+"""What BD-ROM Part 3 asks of a High@4.1 stream beyond H.264, in x264's words (PS3.5 8.2.7: 'BD-compatible')."""
 
 _FIELD_ORDER = {Scan.TOP_FIELD_FIRST: "tt", Scan.BOTTOM_FIELD_FIRST: "bb"}
 
@@ -17,14 +28,20 @@ def options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction, scan: 
 
     The reference count is the preset's, lowered by FFmpeg's libx264 wrapper to MaxDpbFrames of the level.
     """
+    params = {
+        "open-gop": "0",
+        "cpu-independent": "1",  # no algorithm is chosen by the CPU at hand, so two nodes write the same bytes
+        "fps": f"{frame_rate.numerator}/{frame_rate.denominator}",
+        **(_BLU_RAY if recipe.transfer_syntax_uid == BLU_RAY else {}),
+        **({} if conversion.packing is None else {"frame-packing": str(conversion.packing)}),
+    }
     chosen = stream_options(recipe, conversion, frame_rate) | {
         "preset": recipe.preset,
         "level:v": recipe.level,
         "crf": str(recipe.crf),
         "keyint_min": "1",  # a scene cut soon after an IDR picture is an IDR picture too, no plain I picture
         "threads": str(recipe.threads),
-        # cpu-independent: no algorithm is chosen by the CPU at hand, so two nodes write the same bytes
-        "x264-params": f"open-gop=0:cpu-independent=1:fps={frame_rate.numerator}/{frame_rate.denominator}",
+        "x264-params": ":".join(f"{name}={value}" for name, value in params.items()),
     }
     if scan is not Scan.PROGRESSIVE:
         chosen |= {"flags:v": "+ildct+ilme", "field_order": _FIELD_ORDER[scan]}

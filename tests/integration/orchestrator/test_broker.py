@@ -17,6 +17,7 @@ from common.leases import Claim, Leases, WorkerInfo, advertise, connect, live_wo
 from common.orders import DeliverDone, DescribeOrder, Failure, WorkResult
 from common.settings import Settings
 from orchestrator.broker import CeleryBroker
+from orchestrator.inbox import AT_ONCE, Inbox
 from workers.attempt import Attempt, Done, Order, perform
 from workers.tasks import send_result
 
@@ -129,6 +130,33 @@ def test_a_result_whose_recording_broke_comes_back(
     seen: list[WorkResult] = []
     with CeleryBroker(app, redis, leases) as another:
         assert another.receive(seen.extend, seconds=5) == 1
+
+
+def test_what_a_killed_orchestrator_had_taken_is_recorded_by_the_next(url: str, redis: Redis) -> None:
+    app, killed, another = make_app(Settings(broker_url=url)), Inbox(redis), Inbox(redis)
+    send_result(app, result())
+    assert len(killed.take(5)) == 1
+    assert another.recover() == 0  # it is alive
+    redis.delete(*redis.keys("results:alive:*"))  # it has not been back for ALIVE_SECONDS
+    assert another.recover() == 1
+    assert len(another.take(5)) == 1
+
+
+def test_a_result_leaves_the_broker_when_it_is_recorded_and_not_before(url: str, redis: Redis) -> None:
+    inbox = Inbox(redis)
+    send_result(make_app(Settings(broker_url=url)), result())
+    assert inbox.take(5) == inbox.take(5) != []
+    inbox.acknowledge()
+    assert inbox.take(0.01) == []
+
+
+def test_results_are_taken_in_batches(url: str, redis: Redis) -> None:
+    inbox, app = Inbox(redis), make_app(Settings(broker_url=url))
+    for number in range(AT_ONCE + 1):
+        send_result(app, result(f"o{number}"))
+    assert len(inbox.take(5)) == AT_ONCE
+    inbox.acknowledge()
+    assert len(inbox.take(5)) == 1
 
 
 def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: CeleryBroker, url: str) -> None:

@@ -27,10 +27,11 @@ from common.stages import State
 from common.store.folder import FolderStore
 from orchestrator import recorder
 from orchestrator.build import build_broker, build_orchestrator
-from orchestrator.dispatcher import OPEN, WINDOW_PER_SLOT
+from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.database import Sessions, open_ledger
 from orchestrator.ledger.locks import Leadership
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job
+from orchestrator.window import PER_SLOT
 
 pytestmark = [pytest.mark.peer("postgres"), pytest.mark.timeout(120)]
 
@@ -93,7 +94,7 @@ def test_two_dispatchers_fill_a_window_once(ledger: Sessions, tmp_path: Path) ->
         both(first.dispatch, second.dispatch)
         with ledger() as session:
             is_open = Attempt.state.in_(OPEN)
-            assert session.scalar(select(func.count()).where(is_open)) == WINDOW_PER_SLOT * offered
+            assert session.scalar(select(func.count()).where(is_open)) == PER_SLOT * offered
     sent = [order.item_id for farm in (first, second) for order in farm.broker.sent]
     assert len(sent) == len(set(sent))
 

@@ -22,6 +22,8 @@ VIDEO_ENDOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
 GRAPH = "testsrc2=s=160x120:r=25:d=1"
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-level", "4.1")
 H264 = (*X264, "-pix_fmt", "yuv420p")
+SD = "colorprim=smpte170m:transfer=smpte170m:colormatrix=smpte170m"
+TAGGED = (*H264, "-x264-params", SD)
 FAST = ("-movflags", "+faststart")
 
 Maker = Callable[..., Path]
@@ -46,7 +48,7 @@ def clip(folder) -> Maker:
 
 @pytest.fixture(scope="module")
 def legal(clip) -> Path:
-    return clip("legal.mp4", *H264, *FAST)
+    return clip("legal.mp4", *TAGGED, *FAST)
 
 
 def header(**changes: object) -> Dataset:
@@ -97,7 +99,7 @@ def test_a_legal_instance_has_no_findings(legal):
 
 
 def test_a_legal_transport_stream_has_no_findings(clip):
-    assert check_file(wrapped(clip("legal.ts", *H264))) == ()
+    assert check_file(wrapped(clip("legal.ts", *TAGGED))) == ()
 
 
 def test_main_10_under_its_syntax_has_no_findings(clip):
@@ -110,7 +112,7 @@ def test_main_10_under_its_syntax_has_no_findings(clip):
         "-preset",
         "ultrafast",
         "-x265-params",
-        "level-idc=51",
+        f"level-idc=51:high-tier=0:{SD}",
         "-tag:v",
         "hvc1",
         *FAST,
@@ -148,12 +150,12 @@ def test_what_ffmpeg_really_codes_is_seen(clip, options, rule):
 
 
 def test_main_profile_is_a_warning(clip):
-    path = clip("main.mp4", *H264, "-profile:v", "main", *FAST)
+    path = clip("main.mp4", *TAGGED, "-profile:v", "main", *FAST)
     assert [(f.rule, f.severity) for f in check_file(path, "102")] == [("stream.profile.lesser", "warning")]
 
 
 def test_the_index_at_the_end_is_a_warning(clip):
-    path = clip("end.mp4", *H264)
+    path = clip("end.mp4", *TAGGED)
     assert [(f.rule, f.severity) for f in check_file(path, ".102")] == [("container.moov", "warning")]
 
 

@@ -176,6 +176,16 @@ def test_functional_groups_stay_with_their_frames(tmp_path: Path) -> None:
     assert header.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7.4"  # its module table has functional groups: A.8.5.3
 
 
+@pytest.mark.parametrize(("views", "packing"), [("side-by-side", 3), ("top-bottom", 4)])
+def test_asked_for_stereo_is_announced(tmp_path: Path, views: str, packing: int) -> None:
+    """H.264 D.2.25, PS3.5 8.2.8; a legal plain stream is encoded for it, since the message lies in the bitstream."""
+    result = of(zoo.clip(*X264, *HIGH, *BT709), tmp_path, Handling.model_validate({"stereo": views}))
+    assert (result.plan.path, result.target) == (Way.ENCODE, ".105")
+    assert result.instance.StereoPairsPresent == "YES"
+    coding = seen(result, tmp_path).coding  # type: ignore[attr-defined]
+    assert coding.frame_packing == packing
+
+
 def test_a_volume_never_becomes_video(tmp_path: Path) -> None:
     with pytest.raises(NoLegalPath, match="Enhanced US Volume Storage are places"):
         of(us_volume, tmp_path, suffix=".dcm")

@@ -12,6 +12,7 @@ import pytest
 from common.errors import UnsupportedSource
 from common.media import AudioStream, Description, Kind, Scan, VideoStream
 from common.recipes import ARCHIVE, Audio, Recipe
+from common.targets import aimed, coded_aspect, packing
 from workers.encode import public
 from workers.ffmpeg import audio
 from workers.ffmpeg.command import encode_command, measure_command, reaudio_command, remux_command
@@ -49,7 +50,10 @@ def encode(
     policy: Audio = Audio.STRIP,
     recipe: Recipe = ARCHIVE.ladder[0],
 ) -> list[str]:
-    shape = conversion(Picture.of(description.video), keep_start=policy is Audio.KEEP, bits=recipe.bits)
+    aspect = coded_aspect(description.video, recipe.transfer_syntax_uid)
+    picture, keep = Picture.of(description.video), policy is Audio.KEEP
+    packed = packing(description.video, recipe)
+    shape = conversion(picture, keep_start=keep, bits=recipe.bits, pixel_aspect=aspect, packing=packed)
     source = source or Source(frame_rate=description.video.frame_rate)
     return encode_command(
         "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, log="scores.csv", threads=2,
@@ -88,6 +92,18 @@ def pal() -> list[str]:
     return encode(described(**video, scan=Scan.TOP_FIELD_FIRST))
 
 
+def asked(x: int, *sound: AudioStream, frame_packing: int | None = None, **changes: object) -> list[str]:
+    """The first rung of the archive for a target that a person asked for."""
+    uid = f"1.2.840.10008.1.2.4.{x}"
+    recipe = aimed(ARCHIVE, uid).ladder[0].model_copy(update={"frame_packing": frame_packing})
+    policy = Audio.KEEP if sound else Audio.STRIP
+    return encode(described(*sound, **changes), policy=policy, recipe=recipe)
+
+
+PAL: dict[str, object] = {"codec": "dvvideo", "width": 720, "height": 576, "pixel_aspect": Fraction(16, 15)}
+FIELDS: dict[str, object] = {"scan": Scan.TOP_FIELD_FIRST}
+
+
 def measure() -> list[str]:
     return measure_command("ffmpeg", (Path("/a.mp4"), Path("/b.mp4")), ((), ()), log="scores.csv", threads=2)
 
@@ -111,6 +127,10 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "encode-main10-vaapi": lambda: by("hevc_vaapi", 108, **TEN_BITS),
     "encode-uhd-nvenc-decoded-there": lambda: by("hevc_nvenc", 107, **UHD | {"codec": "hevc"}),
     "encode-uhd-vaapi-decoded-there": lambda: by("hevc_vaapi", 107, **UHD | {"codec": "hevc"}),
+    "encode-pal-mpeg2-with-sound": lambda: asked(100, AAC_48K, **PAL | FIELDS),
+    "encode-hd-mpeg2": lambda: asked(101),
+    "encode-hd-blu-ray": lambda: asked(103, **FIELDS),
+    "encode-side-by-side": lambda: asked(105, frame_packing=3),
     "measure": measure,
     "remux-h264": lambda: remux_command("ffmpeg", Source(), described(AAC_48K), Audio.STRIP, output=OUTPUT),
     "remux-mpeg2-with-sound": lambda: remux_command(

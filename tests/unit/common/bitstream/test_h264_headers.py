@@ -99,10 +99,12 @@ def test_slice_headers_tell_frames_and_fields() -> None:
     sps = h264.parse_sps(INTERLACED)
     idr, second = bytes.fromhex("6588820b01aff6f7"), bytes.fromhex("419a21de41affefb")
     assert h264.parse_slice(idr, sps) == h264.Slice(idr=True, frame_num=0, field=False, bottom=False, first=True)
-    assert h264.parse_slice(second, sps).frame_num == 1
+    assert (h264.parse_slice(second, sps).frame_num, h264.parse_slice(second, sps).kind) == (1, h264.P_SLICE)
     # first_mb 0, type 7, pps 0, frame_num 0000, field_pic 1, bottom 1
     field = b"\x65" + int("1" + "0001000" + "1" + "0000" + "11" + "0", 2).to_bytes(2) + b"\x80"
-    assert h264.parse_slice(field, sps) == h264.Slice(idr=True, frame_num=0, field=True, bottom=True, first=True)
+    assert h264.parse_slice(field, sps) == h264.Slice(
+        idr=True, frame_num=0, field=True, bottom=True, first=True, kind=h264.I_SLICE
+    )
 
 
 @pytest.mark.parametrize("length", [2, 5, 9, 12])

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.bitstream import BitstreamError
+from common.bitstream.faststart import faststart
 from common.bitstream.mp4 import Mp4Layout, TruncatedMp4Error, read_layout
 
 ONE = [[[10, 20], [5]]]  # one track, two chunks, three samples
@@ -135,7 +136,7 @@ def test_tables_that_lie_are_refused(write_mp4, old, new, reason):
         layout(data.replace(old, new))
 
 
-def test_samples_in_another_file_are_refused(write_mp4, write_full_box):
+def test_samples_in_another_file_are_seen_and_the_file_is_not_rearranged(write_mp4, write_full_box):
     local = write_full_box("url ", flags=1)
     named = write_full_box("url ", b"file:///etc/passwd\0")
     data = write_mp4(ONE, moov_first=True)
@@ -143,8 +144,11 @@ def test_samples_in_another_file_are_refused(write_mp4, write_full_box):
     for parent in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
         at = data.index(parent) - 4
         data = data[:at] + pack(">I", int.from_bytes(data[at : at + 4]) + grown) + data[at + 4 :]
+    led_away = data.replace(local, named)
+    assert not layout(write_mp4(ONE)).external
+    assert layout(led_away).external
     with pytest.raises(BitstreamError, match="another file"):
-        layout(data.replace(local, named))
+        faststart(BytesIO(led_away), layout(led_away))
 
 
 @pytest.mark.parametrize(

@@ -51,22 +51,22 @@ def test_mpeg1_has_neither_profile_nor_level() -> None:
 
 
 def test_pictures_tell_their_field_order() -> None:
-    assert list(mpeg2.pictures(INTERLACED)) == [mpeg2.PictureCoding(mpeg2.FRAME, True, False, False)]
-    assert list(mpeg2.pictures(PROGRESSIVE)) == [mpeg2.PictureCoding(mpeg2.FRAME, False, False, True)]
+    assert list(mpeg2.pictures(INTERLACED)) == [mpeg2.PictureCoding(mpeg2.FRAME, True, False, False, mpeg2.I_PICTURE)]
+    assert list(mpeg2.pictures(PROGRESSIVE)) == [mpeg2.PictureCoding(mpeg2.FRAME, False, False, True, mpeg2.I_PICTURE)]
 
 
 def test_field_pictures_and_repeated_fields_are_told_apart() -> None:
     data = picture(mpeg2.TOP) + picture(mpeg2.BOTTOM) + picture(mpeg2.FRAME, top_first=1, repeat=1, progressive=1)
     assert list(mpeg2.pictures(data)) == [
-        mpeg2.PictureCoding(mpeg2.TOP, False, False, False),
-        mpeg2.PictureCoding(mpeg2.BOTTOM, False, False, False),
-        mpeg2.PictureCoding(mpeg2.FRAME, True, True, True),
+        mpeg2.PictureCoding(mpeg2.TOP, False, False, False, mpeg2.I_PICTURE),
+        mpeg2.PictureCoding(mpeg2.BOTTOM, False, False, False, mpeg2.I_PICTURE),
+        mpeg2.PictureCoding(mpeg2.FRAME, True, True, True, mpeg2.I_PICTURE),
     ]
 
 
 def test_a_picture_of_mpeg1_is_a_plain_frame() -> None:
     data = b"\0\0\1\0\0\x0f\xff\xf8\0\0\1\1slice"
-    assert list(mpeg2.pictures(data)) == [mpeg2.PictureCoding(mpeg2.FRAME, False, False, True)]
+    assert list(mpeg2.pictures(data)) == [mpeg2.PictureCoding(mpeg2.FRAME, False, False, True, mpeg2.I_PICTURE)]
 
 
 def test_a_picture_without_a_structure_is_an_error() -> None:

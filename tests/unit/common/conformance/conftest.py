@@ -26,6 +26,8 @@ def describe(
         "pixel_format": "yuv420p",
         "full_range": False,
         "matrix": "bt709",
+        "primaries": "bt709",
+        "transfer": "bt709",
         "frame_rate": Fraction(30000, 1001),
         "frame_count": 90,
         "duration_ms": 3003.0,

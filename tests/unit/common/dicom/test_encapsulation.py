@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterator
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +14,6 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragments, parse_basic_offsets
 from pydicom.filebase import DicomBytesIO
 
-from common.dicom import encapsulation
 from common.dicom.encapsulation import fragment_lengths, write_instance
 from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, VIDEO_SYNTAXES, VideoSyntax, by_uid
 from common.errors import InternalFault, NoLegalPath, TruncatedSource
@@ -31,9 +29,15 @@ def header() -> Dataset:
     return dataset
 
 
-def written(chunks: list[bytes], syntax: str = H264, dataset: Dataset | None = None) -> Dataset:
+def written(
+    chunks: list[bytes],
+    syntax: str = H264,
+    dataset: Dataset | None = None,
+    *,
+    fragment_bytes: int = MAX_FRAGMENT_BYTES,
+) -> Dataset:
     out = io.BytesIO()
-    write_instance(out, dataset or header(), syntax, chunks, sum(map(len, chunks)))
+    write_instance(out, dataset or header(), syntax, chunks, sum(map(len, chunks)), fragment_bytes=fragment_bytes)
     return dcmread(io.BytesIO(out.getvalue()))
 
 
@@ -57,8 +61,7 @@ def test_one_fragment_holds_the_stream_and_at_most_one_pad_byte(chunks: list[byt
 @given(CHUNKS, st.integers(min_value=1, max_value=10).map(lambda half: 2 * half))
 @settings(deadline=None, max_examples=60)
 def test_many_fragments_join_to_the_stream(chunks: list[bytes], longest: int) -> None:
-    with patch.object(encapsulation, "MAX_FRAGMENT_BYTES", longest):
-        dataset = written(chunks, HEVC)
+    dataset = written(chunks, HEVC, fragment_bytes=longest)
     stream, parts = b"".join(chunks), fragments(dataset)
     assert b"".join(parts)[: dataset.EncapsulatedPixelDataValueTotalLength] == stream
     assert all(len(part) == longest for part in parts[:-1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom._uid_dict import UID_dictionary
 
 from common.dicom.transfer_syntaxes import (
@@ -60,3 +62,16 @@ def test_other_syntaxes_are_no_video() -> None:
 )
 def test_only_syntaxes_that_cannot_be_lossless_prove_a_lossy_step(uid: str, method: str | None) -> None:
     assert certain_lossy_method(uid) == method
+
+
+@given(
+    st.sampled_from([row for row in VIDEO_SYNTAXES if row.base_uid == row.uid]),
+    st.integers(1, 10_000),
+    st.integers(2, 10_000),
+)
+def test_a_twin_is_taken_exactly_where_one_fragment_cannot_hold_the_stream(
+    row: VideoSyntax, length: int, fragment: int
+) -> None:
+    taken = for_length(row.uid, length, fragment_bytes=fragment)
+    assert taken.base_uid == row.uid
+    assert (taken.uid != row.uid) == (length > fragment and not row.fragmentable)

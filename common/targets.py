@@ -1,0 +1,292 @@
+"""One target that a person asks for, and what keeps a source from a target. Pure.
+
+What an encode would make is described like any stream and held against the rules of the checker (common.conformance), so a
+source is refused here for the very rule that its result would break. Nothing is ever made larger or loses frames to fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+from common.conformance import check_stream
+from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
+from common.errors import NoLegalPath, PolicyError
+from common.levels import level_violations
+from common.media import Description, Kind, Scan, VideoStream
+from common.orders import Finding
+from common.picture import encoded_size
+from common.recipes import PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder
+
+MAIN_LEVEL, PACKED, STEREO_HIGH, MAIN_10 = (f"{ROOT}.{x}" for x in (100, 105, 106, 108))
+
+NEVER_ENCODED = {
+    STEREO_HIGH: (
+        "Stereo High codes the second view from the first (MVC, H.264 Annex H), and no free encoder does that",
+        "A stream that is Stereo High already is kept or rewrapped; frame-packed stereo is encoded to .105.",
+    )
+}
+"""Target → why nothing is encoded to it, and what to do instead."""
+
+MPEG2_SCALES = {"archive": (4, 3, 2, 1), "diagnostic": (3, 2, 1), "review": (6, 4, 3)}
+"""Profile → finest quantiser scale on each rung of MPEG-2. docs/targets.md has what they measure."""
+
+FIELD_ENCODERS = frozenset({"libx264", "mpeg2video"})
+"""Encoders that code the two fields of a frame as such."""
+
+HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+"""Transfer characteristics of ITU-R BT.2100, which eight bits cannot carry without banding."""
+
+DISPLAY_ASPECTS = (Fraction(4, 3), Fraction(16, 9))
+"""What aspect_ratio_information 2 and 3 say of the whole picture (ISO/IEC 13818-2 Table 6-3)."""
+
+ASPECT_SLACK = Fraction(1, 40)
+"""BT.601 pictures are 702 to 720 samples wide and called 4:3 either way: shapes this much apart are one and the same."""
+
+
+_LESSER_REASONS = frozenset({"target.scan", "target.depth", "stream.packing"})
+
+
+def target_uid(text: str) -> str:
+    """``.101``, ``101`` or the whole UID of a video transfer syntax → its UID.
+
+    Raises:
+        PolicyError: it is none, or one that is chosen by the length of the stream alone.
+    """
+    word = text.strip()
+    uid = f"{ROOT}.{word.lstrip('.')}" if re.fullmatch(r"\.?\d+(\.\d+)?", word) else word
+    if not is_video(uid):
+        names = ", ".join(other.removeprefix(ROOT) for other in (*TARGETS, STEREO_HIGH))
+        raise PolicyError(f"{word[:64]} is no target", hint=f"Targets: {names}; docs/targets.md describes them.")
+    if by_uid(uid).base_uid != uid:
+        raise PolicyError(
+            f"{uid.removeprefix(ROOT)} is taken by itself when one fragment cannot hold the stream, and only then",
+            hint=f"Ask for {by_uid(uid).base_uid.removeprefix(ROOT)}.",
+        )
+    return uid
+
+
+def chosen_profile(name: str, hardware: Hardware | None = None, syntax: str | None = None) -> Profile:
+    """A built-in profile as a person asked for it: devices allowed or not, and one target or what fits.
+
+    Raises:
+        PolicyError: there is no such profile or target.
+    """
+    if name not in PROFILES:
+        raise PolicyError(f"there is no profile {name}", hint=f"Profiles: {', '.join(PROFILES)}.")
+    profile = PROFILES[name]
+    if hardware is not None:
+        profile = profile.model_copy(update={"hardware": hardware})
+    return profile if syntax is None else aimed(profile, target_uid(syntax))
+
+
+def aimed(profile: Profile, uid: str) -> Profile:
+    """The profile with its purpose and gate, all of its rungs made for this one target.
+
+    A profile that never encodes, and a target that nothing is encoded to, still keep and rewrap what is legal there.
+    """
+    if not profile.ladder or uid in NEVER_ENCODED:
+        return _changed(profile, target=uid, ladder=(), alternatives=())
+    crfs = tuple(recipe.crf for recipe in profile.ladder)
+    preset = profile.ladder[0].preset
+    if TARGETS[uid]["codec"] == "mpeg2video":  # FFmpeg's encoder has no presets
+        crfs, preset = MPEG2_SCALES[profile.name], ""
+    by_cpu = cpu_ladder(crfs, preset, uid)
+    devices = tuple(
+        other
+        for other in profile.alternatives
+        if other.recipe.transfer_syntax_uid == uid and other.recipe.encoder != by_cpu.recipe.encoder
+    )
+    own = tuple(recipe for number in range(len(crfs)) for recipe in by_cpu.rungs(number))
+    return _changed(profile, target=uid, ladder=own, alternatives=devices)
+
+
+def _changed(profile: Profile, **fields: object) -> Profile:
+    """Made anew, for a copy would carry what the profile has worked out of its old fields."""
+    return Profile.model_validate(dict(profile) | fields)
+
+
+def tagged(profile: Profile, frame_packing: Literal[3, 4] | None) -> Profile:
+    """The profile for sources that pack two views into a frame without saying so: .105 alone can carry them."""
+    if frame_packing is None:
+        return profile
+
+    def tag(recipe: Recipe) -> Recipe:
+        is_packed = recipe.transfer_syntax_uid == PACKED
+        return recipe.model_copy(update={"frame_packing": frame_packing}) if is_packed else recipe
+
+    others = tuple(other.model_copy(update={"recipe": tag(other.recipe)}) for other in profile.alternatives)
+    return _changed(profile, ladder=tuple(map(tag, profile.ladder)), alternatives=others)
+
+
+def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
+    """The shape of the pixels that a result keeps, None where they are made square.
+
+    MPEG-2 Main Level alone carries other than square pixels, as a picture of 4:3 or 16:9 (PS3.5 8.2.5).
+    """
+    if uid != MAIN_LEVEL or video.pixel_aspect == 1 or video.rotation not in (0, 180):
+        return None
+    width, height = encoded_size(video, keep_aspect=True)
+    shape = video.pixel_aspect * width / height
+    nearest = min(DISPLAY_ASPECTS, key=lambda known: abs(known - shape))
+    return nearest * height / width if abs(nearest - shape) <= nearest * ASPECT_SLACK else None
+
+
+def packing(video: VideoStream, recipe: Recipe) -> int | None:
+    """frame_packing_arrangement_type that a result says of its frames: the source's own, else what the recipe tags it with."""
+    own = video.coding.frame_packing if video.coding is not None and video.frame_packed else None
+    return recipe.frame_packing if own is None else own
+
+
+def obstacles(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
+    """What keeps this source from this recipe: every rule that the result would break; empty: it can be made."""
+    codec = _of_encoder(video, recipe)
+    if codec:
+        return codec
+    made = _made(video, recipe)
+    uid = recipe.transfer_syntax_uid
+    description = Description(kind=Kind.VIDEO, digest="0" * 64, size_bytes=1, container="mpegts", video=made)
+    broken = tuple(finding for finding in check_stream(description, uid) if finding.severity == "error")
+    return broken or _beyond_level(made, recipe)
+
+
+def carried_under(video: VideoStream) -> tuple[str, ...]:
+    """Syntaxes that a plain bitstream is held against as it is, the most widely read first.
+
+    Plain MPEG-2 is transcoded unless an MPEG-2 target is asked for: no browser and so no web viewer plays it. An object that
+    already is DICOM MPEG-2 is kept as it is. Two views packed into a frame belong under the syntax that says so.
+    """
+    if video.codec == "hevc":
+        return (f"{ROOT}.107", f"{ROOT}.108")
+    if video.codec != "h264":
+        return ()
+    if video.profile == "Stereo High":
+        return (STEREO_HIGH,)
+    return (PACKED,) if video.frame_packed else (f"{ROOT}.102", f"{ROOT}.104")
+
+
+def preferred(profile: Profile, rung: int, source: Description) -> tuple[Recipe, ...]:
+    """The recipes of a rung, those first that keep what others lose: two views that know of each other, more than 8 bits."""
+    recipes = profile.recipes(rung)
+    if source.video.frame_packed or any(recipe.frame_packing for recipe in recipes):
+        return _first(recipes, PACKED)
+    deep = source.video.bit_depth > by_uid(recipes[0].transfer_syntax_uid).bits.stored
+    return _first(recipes, MAIN_10) if profile.keep_bits and deep and source.kind is not Kind.DICOM_FRAMES else recipes
+
+
+def _first(recipes: tuple[Recipe, ...], uid: str) -> tuple[Recipe, ...]:
+    return tuple(sorted(recipes, key=lambda recipe: recipe.transfer_syntax_uid != uid))
+
+
+def sorted_out(video: VideoStream, recipes: Sequence[Recipe]) -> tuple[list[Recipe], tuple[Recipe, Finding] | None]:
+    """(recipes whose target holds this source, in their order; of those that do not, the one whose obstacle says most).
+
+    A size or rate that nothing holds says more than that one encoder has no fields, or that a syntax is for stereo.
+    """
+    known: dict[tuple[str, str], tuple[Finding, ...]] = {}
+    refused: list[tuple[Recipe, Finding]] = []
+    fitting: list[Recipe] = []
+    for recipe in recipes:
+        key = recipe.transfer_syntax_uid, recipe.encoder
+        found = known[key] if key in known else known.setdefault(key, obstacles(video, recipe))
+        if found:
+            refused.append((recipe, found[0]))
+        else:
+            fitting.append(recipe)
+    telling = [pair for pair in refused if pair[1].rule not in _LESSER_REASONS] or refused
+    return fitting, telling[-1] if telling else None
+
+
+def check_target(video: VideoStream, recipe: Recipe) -> None:
+    """Refuse a source that the target cannot hold.
+
+    Raises:
+        NoLegalPath: with the rule that forces it.
+    """
+    if found := obstacles(video, recipe):
+        raise NoLegalPath(refusal(video, recipe, found[0]), hint=found[0].remedy or HINT)
+
+
+def refusal(video: VideoStream, recipe: Recipe, finding: Finding) -> str:
+    """One sentence: what the source is, what its target asks, and the clause."""
+    scan = "" if video.scan is Scan.PROGRESSIVE else ", interlaced"
+    return (
+        f"{video.width}×{video.height} at {float(video.frame_rate):.6g} frames/s{scan} does not fit "
+        f"{recipe.transfer_syntax_uid.removeprefix(ROOT)}: {finding.found} where {finding.required} is required "
+        f"({finding.clause})"
+    )
+
+
+HINT = "Choose another --syntax, or none: then the profile takes the first target that holds it. Nothing is scaled or dropped."
+
+
+DEINTERLACE = "Use --interlaced deinterlace, or a destination that takes a syntax with fields."
+
+
+def _of_encoder(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
+    """What no rule of the standard forbids and this encoder cannot do."""
+    uid, codec = recipe.transfer_syntax_uid, by_uid(recipe.transfer_syntax_uid).codec
+    if video.scan is not Scan.PROGRESSIVE and recipe.encoder not in FIELD_ENCODERS:
+        clause = "H.265 D.3.3" if codec == "hevc" else "docs/hardware.md"
+        return (_finding("scan", clause, "interlaced video", f"progressive video for {recipe.encoder}", DEINTERLACE),)
+    if video.transfer in HDR_TRANSFERS and recipe.bits < min(video.bit_depth, 10):
+        found = f"HDR video ({HDR_TRANSFERS[video.transfer]})"
+        remedy = "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
+        return (_finding("depth", "ITU-R BT.2100", found, "10 bits a sample", remedy),)
+    if video.frame_packed and codec != "h264":
+        found = "two views packed into a frame"
+        return (_finding("packing", "PS3.5 8.2.8", found, "a stream that says so", "Encode to .105."),)
+    if codec == "mpeg2video" and not video.constant_rate:
+        found = "a variable frame rate"
+        remedy = "Use --rate constant, or encode to another target."
+        return (_finding("rate", "ISO/IEC 13818-2 6.3.3", found, "one of the rates of frame_rate_code", remedy),)
+    if uid == f"{ROOT}.103" and not video.constant_rate:
+        return (_finding("rate", "PS3.5 8.2.7", "a variable frame rate", "a rate of Table 8-4"),)
+    return ()
+
+
+def _finding(word: str, clause: str, found: str, required: str, remedy: str = "") -> Finding:
+    return Finding(
+        severity="error", rule=f"target.{word}", clause=clause, found=found, required=required, remedy=remedy
+    )
+
+
+def _made(video: VideoStream, recipe: Recipe) -> VideoStream:
+    """The stream that would come out; what is not known before it is made (level, bit rate) is left open."""
+    syntax = by_uid(recipe.transfer_syntax_uid)
+    aspect = coded_aspect(video, syntax.uid)
+    width, height = encoded_size(video, keep_aspect=aspect is not None)
+    return VideoStream(
+        codec=syntax.codec,
+        profile=syntax.profile,
+        width=width,
+        height=height,
+        pixel_aspect=aspect or Fraction(1),
+        pixel_format="yuv420p10le" if recipe.bits == 10 else "yuv420p",
+        bit_depth=recipe.bits,
+        full_range=False,
+        scan=video.scan,
+        frame_rate=video.frame_rate,
+        constant_rate=video.constant_rate,
+        frame_count=video.frame_count,
+        duration_ms=video.duration_ms,
+        frame_packed=video.frame_packed or recipe.frame_packing is not None,
+    )
+
+
+def _beyond_level(made: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
+    """Limits of the very level that the encoder writes: a lower one, which the checker allows, is not written."""
+    if recipe.codec == "mpeg2video":
+        return ()
+    broken = level_violations(
+        recipe.codec,
+        made.width,
+        made.height,
+        made.frame_rate,
+        recipe.level,
+        interlaced=made.scan is not Scan.PROGRESSIVE,
+    )
+    clause = "H.265 A.4" if recipe.codec == "hevc" else "H.264 A.3"
+    return tuple(_finding("level", clause, words, f"level {recipe.level}") for words in broken)
