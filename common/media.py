@@ -109,6 +109,14 @@ class Coding(Value):
     low_delay: bool | None = Field(default=None, description="MPEG-2: the sequence says it has no B pictures")
 
 
+class Steady(Value):
+    """A constant rate at which every frame of a variable one can be shown, some of them more than once."""
+
+    rate: Ratio = Field(description="frames per second")
+    frames: int = Field(gt=0, description="at that rate, repeated ones included")
+    hold: int = Field(default=1, ge=1, description="how many of them show the last picture")
+
+
 class VideoStream(Value):
     """The one video stream (the first that is no attached picture)."""
 
@@ -119,6 +127,7 @@ class VideoStream(Value):
     height: int = Field(gt=0, description="pixels shown, after cropping")
     pixel_aspect: Ratio = Field(default=Fraction(1), description="sample aspect ratio, width/height of a pixel")
     rotation: int = Field(default=0, description="clockwise degrees the player is asked to turn: 0, 90, 180, 270")
+    mirrored: bool = Field(default=False, description="the player is asked to swap left and right, before it turns")
     pixel_format: str = Field(description="FFmpeg's name of the decoded format: yuv420p, yuvj420p, rgb24, gray ...")
     bit_depth: int = Field(default=8, description="bits per sample")
     chroma: str = Field(default="4:2:0", description="4:2:0, 4:2:2, 4:4:4 or 4:0:0 (monochrome)")
@@ -136,6 +145,11 @@ class VideoStream(Value):
     mastering_display: MasteringDisplay | None = Field(default=None, description="HDR10: ST 2086 metadata")
     content_light: ContentLight | None = Field(default=None, description="HDR10: MaxCLL and MaxFALL")
     coding: Coding | None = Field(default=None, description="None: a codec whose headers no rule asks for")
+    steady: Steady | None = Field(default=None, description="of a variable rate: what it can be made")
+    hidden_frames: int = Field(
+        default=0, description="coded but not shown: an edit list hides them, or their key frame is missing"
+    )
+    trimmed: bool = Field(default=False, description="the stream crops its left side, which FFmpeg does only when told")
 
 
 class AudioStream(Value):

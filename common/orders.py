@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from common.errors import Actor, CinefarmError
 from common.frame_recipes import FrameRecipe
+from common.handling import Handling
 from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
 
@@ -62,6 +63,7 @@ class Plan(Value):
     rungs: int = 0
     gate: Gate | None = None
     audio: Audio = Audio.STRIP
+    handling: Handling = Field(default=Handling(), description="the policies that change this item")
     new_container: bool = Field(
         default=False, description="REWRAP: FFmpeg writes an MP4; else the source's own container is carried over"
     )

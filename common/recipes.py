@@ -11,6 +11,7 @@ from pydantic import Field
 
 from common.dicom.transfer_syntaxes import ROOT
 from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
+from common.handling import Handling
 from common.media import Value
 
 
@@ -109,6 +110,7 @@ class Profile(Value):
         default=(), description="the same rungs for larger pictures and by devices; the first target that fits is taken"
     )
     hardware: Hardware = Hardware.NEVER
+    handling: Handling = Field(default=Handling(), description="how sources are handled; a job's own choice")
     gate: Gate
     target: str = Field(default="", description="the one transfer syntax a person asked for; empty: what fits is taken")
     keep_bits: bool = Field(

@@ -230,22 +230,25 @@ def refusal(video: VideoStream, recipe: Recipe, finding: Finding) -> str:
 HINT = "Choose another --syntax, or none: then the profile takes the first target that holds it. Nothing is scaled or dropped."
 
 
+DEINTERLACE = "Use --interlaced deinterlace, or a destination that takes a syntax with fields."
+
+
 def _of_encoder(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
     """What no rule of the standard forbids and this encoder cannot do."""
     uid, codec = recipe.transfer_syntax_uid, by_uid(recipe.transfer_syntax_uid).codec
     if video.scan is not Scan.PROGRESSIVE and recipe.encoder not in FIELD_ENCODERS:
         clause = "H.265 D.3.3" if codec == "hevc" else "docs/hardware.md"
-        return (_finding("scan", clause, "interlaced video", f"progressive video for {recipe.encoder}"),)
+        return (_finding("scan", clause, "interlaced video", f"progressive video for {recipe.encoder}", DEINTERLACE),)
     if video.transfer in HDR_TRANSFERS and recipe.bits < min(video.bit_depth, 10):
         found = f"HDR video ({HDR_TRANSFERS[video.transfer]})"
-        remedy = "Encode to .108, which carries it, or ask for a tone-mapped result."
+        remedy = "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
         return (_finding("depth", "ITU-R BT.2100", found, "10 bits a sample", remedy),)
     if video.frame_packed and codec != "h264":
         found = "two views packed into a frame"
         return (_finding("packing", "PS3.5 8.2.8", found, "a stream that says so", "Encode to .105."),)
     if codec == "mpeg2video" and not video.constant_rate:
         found = "a variable frame rate"
-        remedy = "Ask for a constant rate, or encode to another target."
+        remedy = "Use --rate constant, or encode to another target."
         return (_finding("rate", "ISO/IEC 13818-2 6.3.3", found, "one of the rates of frame_rate_code", remedy),)
     if uid == f"{ROOT}.103" and not video.constant_rate:
         return (_finding("rate", "PS3.5 8.2.7", "a variable frame rate", "a rate of Table 8-4"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.dicom.transfer_syntaxes import ROOT
+from common.handling import AS_IT_IS
 from common.orders import Path, Plan
 from common.recipes import Profile, Recipe
 from common.settings import Settings
@@ -45,6 +46,8 @@ def chunks_for(plan: Plan, frames: int, idle_slots: int, policy: Policy) -> int:
     encoder = plan.recipe.encoder if plan.recipe is not None else ""
     joins = encoder in ENCODERS and plan.transfer_syntax_uid not in WHOLE
     if plan.path is not Path.ENCODE or not joins or idle_slots < 2:
+        return 0
+    if plan.handling != AS_IT_IS:  # what makes a frame reaches beyond its neighbour, or changes their number
         return 0
     if policy.after_seconds <= 0 or plan.estimated_seconds < policy.after_seconds:
         return 0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 from common.conformance import check_stream
 from common.dicom.sop_classes import Target, target_class
 from common.errors import NoLegalPath
+from common.handling import Handling, Stereo, effective, treated, wishes
 from common.media import Description, Kind
 from common.orders import Finding, Forced, Path, Plan
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
-from common.targets import HINT, NEVER_ENCODED, preferred, refusal, sorted_out
+from common.targets import HINT, NEVER_ENCODED, PACKED, preferred, refusal, sorted_out
 from orchestrator import estimates
 from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
 from orchestrator.candidates import candidates, container_of, split_of, stream_bytes
 from orchestrator.frame_planner import plan_frames
+
+PACKING_TYPES: dict[Stereo, Literal[3, 4]] = {Stereo.SIDE_BY_SIDE: 3, Stereo.TOP_BOTTOM: 4}
+"""frame_packing_arrangement_type (H.264 Table D-8)."""
 
 
 def plan(
@@ -51,7 +56,8 @@ def plan(
         return framed
     if profile.target:
         taken = Destinations((*taken.each, _only(profile.target)))
-    wanted = _Wanted(description, taken, audio, modality, requested_class)
+    handling = effective(profile.handling, description.video)
+    wanted = _Wanted(description, taken, audio, modality, requested_class, handling)
     kept = wanted.keep()
     if isinstance(kept, Plan):
         return kept
@@ -71,8 +77,10 @@ class _Wanted:
         audio: Audio,
         modality: str,
         requested_class: str | None,
+        handling: Handling,
     ) -> None:
         self.description = description
+        self.handling = handling
         self.audio = audio if description.audio else Audio.STRIP
         self._destinations = destinations
         self._modality = modality
@@ -102,6 +110,8 @@ class _Wanted:
             return refused
         if source.audio and self.audio is Audio.STRIP:
             return Obstacle("policy.audio", "policy", "its sound is to be dropped")
+        if wish := wishes(self.handling):
+            return Obstacle("policy.handling", "policy", wish)
         if errors := _errors(check_stream(source, uid)):
             return _obstacle(errors[0])
         if source.dicom is not None and source.dicom.faults:
@@ -118,14 +128,23 @@ class _Wanted:
         if source.kind is Kind.DICOM_FRAMES:
             why = f"{source.video.codec} pictures are no video bitstream"
             return Forced(path=Path.REWRAP, rule="source.frames", clause="PS3.5 8.2", why=why)
-        first: Obstacle | None = None
-        for uid in candidates(source):
+        first = self._wish()
+        for uid in candidates(source) if first is None else ():
             obstacle = self._destinations.refuses(uid) or self._why_not_rewrapped(uid)
             if obstacle is None:
                 return self._rewrapped(uid, kept)
             first = first or obstacle
         none = f"{source.video.codec} is not carried over into DICOM as it is"
         return _forced(Path.REWRAP, first or Obstacle("stream.codec", "PS3.5 8.2", none))
+
+    def _wish(self) -> Obstacle | None:
+        """Why the bitstream as it is, under whichever syntax, is not what is wanted."""
+        if wish := wishes(self.handling):
+            return Obstacle("policy.handling", "policy", wish)
+        if hidden := self.description.video.hidden_frames:
+            why = f"its bitstream holds {hidden} frames that are not shown"
+            return Obstacle("source.hidden", "PS3.3 C.7.6.6", why)
+        return None
 
     def _why_not_rewrapped(self, uid: str) -> Obstacle | None:
         made = self._as_rewrapped(uid)
@@ -147,10 +166,10 @@ class _Wanted:
                 hint="Use --profile archive to have it encoded and measured.",
                 rule=closed[-1].rule,
             )
-        fitting = self._fitting(preferred(profile, rung, self.description))
+        fitting = self._fitting(for_views(preferred(profile, rung, self._treated()), self.handling.stereo))
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
-        uid, target, source = recipe.transfer_syntax_uid, self._target(recipe.codec), self.description
+        uid, target, source = recipe.transfer_syntax_uid, self._target(recipe.codec), self._treated()
         reason = f"encoded to {short(uid)} at {_quality(recipe)}: {why_not}; {target.reason}"
         if fallback:
             reason += f" (back on the CPU: {fallback})"
@@ -165,6 +184,7 @@ class _Wanted:
             rungs=len(profile.ladder),
             gate=profile.gate,
             audio=self.audio,
+            handling=self.handling,
             queue=of_encoder(recipe.encoder),
             fallback=fallback,
             estimated_seconds=estimates.encode_seconds(recipe, estimates.luma_samples(source.video)),
@@ -181,12 +201,17 @@ class _Wanted:
             obstacles = {each.why: each.rule for each in refused if each is not None}
             hint = "Accept one of the syntaxes that the profile encodes to there, or choose another destination."
             raise NoLegalPath("; ".join(obstacles), hint=hint, rule=next(iter(obstacles.values())))
-        fitting, refusal_of = sorted_out(self.description.video, accepted)
+        video = self._treated().video
+        fitting, refusal_of = sorted_out(video, accepted)
         if not fitting and refusal_of is not None:
             recipe, finding = refusal_of
-            said = refusal(self.description.video, recipe, finding)
+            said = refusal(video, recipe, finding)
             raise NoLegalPath(said, hint=finding.remedy or HINT, rule=finding.rule)
         return fitting
+
+    def _treated(self) -> Description:
+        """The source as its encoder gets it to see."""
+        return self.description.model_copy(update={"video": treated(self.description.video, self.handling)})
 
     def _refuses_encode(self, recipe: Recipe) -> Obstacle | None:
         taken = self._destinations
@@ -271,6 +296,24 @@ def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
         if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
     )
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
+
+
+def for_views(recipes: Sequence[Recipe], stereo: Stereo) -> list[Recipe]:
+    """The recipes that announce two views in a frame as the policy says they lie there: those to .105 (PS3.5 8.2.8).
+
+    Raises:
+        NoLegalPath: there is none.
+    """
+    if stereo is Stereo.NONE:
+        return list(recipes)
+    packed = [recipe for recipe in recipes if recipe.transfer_syntax_uid == PACKED and recipe.encoder == "libx264"]
+    if not packed:
+        raise NoLegalPath(
+            "this profile encodes nothing to .105, which alone announces two views in a frame",
+            hint="Use another profile or --syntax, or --stereo none: the picture stays, as one view.",
+            rule="target.packing",
+        )
+    return [recipe.model_copy(update={"frame_packing": PACKING_TYPES[stereo]}) for recipe in packed]
 
 
 def _only(uid: str) -> Acceptance:

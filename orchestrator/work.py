@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from common import __version__
 from common.dicom import uids
+from common.handling import AS_IT_IS
 from common.media import Description
 from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, TranscodeDone, TranscodeOrder
 from orchestrator.frame_planner import keeps_identity
@@ -26,7 +27,7 @@ def source_key(item: Item) -> str:
 
 
 def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
-    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe and audio, hexadecimal.
+    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe, audio and handling, hexadecimal.
 
     ``cuts``: first frames of the chunks that the video is made of: they shape its bytes.
     """
@@ -34,6 +35,7 @@ def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
     return _digest(
         {
             **({"cuts": list(cuts)} if cuts else {}),
+            **({"handling": plan.handling.model_dump(mode="json")} if plan.handling != AS_IT_IS else {}),
             "path": plan.path,
             "class": plan.sop_class_uid,
             "syntax": plan.transfer_syntax_uid,

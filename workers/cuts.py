@@ -74,6 +74,8 @@ def split(source: Source, description: Description, wanted: int) -> SplitDone:
         UnreadableSource: the packets cannot be read.
     """
     total = description.video.frame_count
+    if description.kind is Kind.DICOM_FRAMES and not description.video.constant_rate:
+        return SplitDone(reason="a loop whose frames have times of their own is encoded whole")
     if description.kind is Kind.DICOM_FRAMES:
         return _done(total, firsts(total, wanted, range(total)))
     try:

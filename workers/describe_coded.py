@@ -21,6 +21,7 @@ class Coded:
     level_idc: int | None = None
     frame_packed: bool = False
     has_timing: bool | None = None  # the headers name a frame rate
+    crop_left: int = 0  # luma samples
     top_first: bool | None = None  # of the first interlaced picture, where FFmpeg's word is no help
     sps: h264.Sps | None = None
     length_size: int = 0  # of NAL unit lengths; 0: start codes
@@ -58,7 +59,9 @@ def _take_h264(found: Coded, nal: bytes) -> Coded:
         sps = h264.parse_sps(nal)
         profile = found.profile if found.profile == "Stereo High" else sps.profile
         timing = sps.vui.field_rate is not None
-        return replace(found, profile=profile, level_idc=sps.level_idc, has_timing=timing, sps=sps)
+        return replace(
+            found, profile=profile, level_idc=sps.level_idc, has_timing=timing, crop_left=sps.crop_left, sps=sps
+        )
     if kind == h264.Nal.SUBSET_SPS:
         sps = h264.parse_sps(nal)
         if sps.profile == "Stereo High":  # the second view's; its level covers both views (H.10.2)
@@ -75,7 +78,13 @@ def _take_hevc(found: Coded, nal: bytes) -> Coded:
     if kind == hevc.Nal.SPS:
         sps = hevc.parse_sps(nal)
         timing = sps.frame_rate is not None or bool(found.has_timing)
-        return replace(found, profile=sps.tier.profile, level_idc=sps.tier.level_idc, has_timing=timing)
+        return replace(
+            found,
+            profile=sps.tier.profile,
+            level_idc=sps.tier.level_idc,
+            has_timing=timing,
+            crop_left=sps.crop_left,
+        )
     if kind == hevc.Nal.PREFIX_SEI:
         return replace(found, frame_packed=found.frame_packed or _packed(h264.sei_messages(nal, header=2)))
     return found

@@ -126,16 +126,16 @@ def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> M
     with open_container(opener()) as container:
         stream = video_stream(container)
         body = _read_body(container, stream, head, QUICK_PACKETS if quick else None)
-        angle, turned = describe_video.rotation(head.frame) if decode else (0, ())
+        angle, mirrored, turned = describe_video.orientation(head.frame) if decode else (0, False, ())
         tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
         pictures = _video_streams(container)
         return Media(
             container=_container_word(container),
-            video=_video(stream, head, body, angle),
+            video=_video(stream, head, body, angle, mirrored),
             audio=tracks,
             video_streams=pictures,
             other_streams=len(container.streams) - pictures - len(tracks),
-            notes=(*head.notes, *turned, *_body_notes(head, body)),
+            notes=(*head.notes, *turned, *_body_notes(head, body), *_choices(stream, pictures, len(tracks))),
             times=body.times,
             time_base=stream.time_base or Fraction(1),
             leading=body.leading,
@@ -209,10 +209,13 @@ def _packets(container: InputContainer, *streams: AvVideo | AvAudio) -> Iterator
 
 
 def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
+    from av.codec.context import Flags
+
     with open_container(opener()) as container:
         stream = video_stream(container)
         context = stream.codec_context
         context.thread_count = 1  # frame threads would take memory for frames that nobody looks at
+        context.flags |= Flags.unaligned  # crop exactly, also on the left
         packets = _packets(container, stream)
         first = list(islice(packets, CODED_PACKETS))
         coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
@@ -329,7 +332,7 @@ def _mp3(container: InputContainer) -> list[AvAudio]:
     return [track for track in container.streams.audio if (track.codec_context or track).name in _MP3]
 
 
-def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream:
+def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool) -> VideoStream:
     frame, context, survey = head.frame, stream.codec_context, head.survey
     bits, chroma = describe_video.shape(frame.format.name)
     seconds = body.cadence.duration_ms / 1000
@@ -341,6 +344,7 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream
         height=frame.height,
         pixel_aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1),
         rotation=angle,
+        mirrored=mirrored,
         pixel_format=frame.format.name,
         bit_depth=bits,
         chroma=chroma,
@@ -358,11 +362,22 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int) -> VideoStream
         mastering_display=(survey and survey.light.mastering) or describe_video.mastering_display(frame),
         content_light=(survey and survey.light.content) or describe_video.content_light(frame),
         coding=_coding(survey, body.load) if survey else None,
+        steady=body.cadence.steady,
+        hidden_frames=body.dropped + head.lost,
+        trimmed=head.coded.crop_left > 0,
     )
 
 
 def _coding(survey: Survey, load: Load) -> Coding:
     return survey.coding().model_copy(update={"longest_gop": load.longest_gop(), "peaks": load.peaks()})
+
+
+def _choices(stream: AvVideo, pictures: int, tracks: int) -> Iterator[str]:
+    """What else of this file a person might have wanted."""
+    if pictures > 1:
+        yield f"{pictures} video streams: the first, stream {stream.index}, is taken"
+    if tracks > 1:
+        yield f"{tracks} sound tracks: where sound is kept or made anew, it is the first"
 
 
 def _positive(level: int | None) -> int | None:

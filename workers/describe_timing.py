@@ -6,8 +6,14 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from common.dicom.timing import BROADCAST_RATES
+from common.media import Steady
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _LARGEST_DENOMINATOR = 100_000
 _NEAR = Fraction(1, 1000)
@@ -24,6 +30,18 @@ class Cadence:
     rate: Fraction
     constant: bool
     duration_ms: float
+    steady: Steady | None = None  # not constant: what it can be made
+
+
+_ON_GRID, _NEAREST, _PUSHED = 0.1, 0.5, 1.0
+"""How far from its own time a frame may be shown, in frames of the constant rate: a recording with frames missing lies on a
+grid; next best is the nearest place of each frame; then a frame whose place is taken gets the one behind."""
+
+_LARGEST_RATIO = 2.5
+"""Of a constant rate to the mean one, where frames are not on its grid: else jitter alone would ask for 120 frames/s."""
+
+_LARGEST_GROWTH = 100
+"""Frames out for each frame in: beyond it stands one wrong time stamp rather than a recording."""
 
 
 def cadence(times: array[int], time_base: Fraction, nominal: Iterable[Fraction | None], last_ticks: int = 0) -> Cadence:
@@ -48,7 +66,37 @@ def cadence(times: array[int], time_base: Fraction, nominal: Iterable[Fraction |
         if float(error.max() - error.min()) < min(2.0, period / 2):
             return Cadence(rate, True, float(1000 * len(shown) / rate))
     shown_for = span + (last_ticks * time_base or 1 / mean)
-    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for))
+    made = steady(since_first * float(time_base), float(last_ticks * time_base))
+    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for), made)
+
+
+def steady(seconds: NDArray[np.float64], last_seconds: float) -> Steady | None:
+    """The constant rate for frames shown at ``seconds`` (ascending, the first 0), or None where no broadcast rate does.
+
+    No frame is left out. ``last_seconds``: how long the last frame is shown; at most as long as the longest of the others.
+    """
+    import numpy as np
+
+    mean = (len(seconds) - 1) / seconds[-1]
+    modest = [rate for rate in sorted(BROADCAST_RATES) if rate <= _LARGEST_RATIO * mean]
+    for most, rates in ((_ON_GRID, sorted(BROADCAST_RATES)), (_NEAREST, modest), (_PUSHED, sorted(BROADCAST_RATES))):
+        for rate in rates:
+            exact = seconds * float(rate)
+            places = places_of(exact)
+            if float(np.abs(places - exact).max()) <= most + 1e-6:
+                held = min(last_seconds, float(np.diff(seconds).max())) * float(rate)
+                hold = max(1, int(held + 0.5))
+                frames = int(places[-1]) + hold
+                return Steady(rate=rate, frames=frames, hold=hold) if frames <= _LARGEST_GROWTH * len(seconds) else None
+    return None
+
+
+def places_of(exact: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Which frame of the constant rate shows each frame first: the nearest to ``exact`` that is free."""
+    import numpy as np
+
+    steps = np.arange(len(exact))
+    return np.maximum.accumulate(np.floor(exact + 0.5) - steps) + steps
 
 
 def fixed(frames: int, nominal: Iterable[Fraction | None]) -> Cadence:

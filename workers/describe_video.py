@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from math import atan2, degrees
 from typing import TYPE_CHECKING, cast
 
 from common.media import AudioStream, ContentLight, MasteringDisplay, Scan
@@ -20,8 +21,8 @@ _MASTERING = struct.Struct("=22i")
 """AVMasteringDisplayMetadata: ten rationals (red, green, blue, white: x and y; luminance: least, greatest), two flags."""
 
 _CHROMA = {(2, 2): "4:2:0", (2, 1): "4:2:2", (1, 1): "4:4:4", (4, 1): "4:1:1", (4, 4): "4:1:0", (1, 2): "4:4:0"}
-_TOP_FIRST_ORDERS = frozenset({2, 5})  # AV_FIELD_TT, AV_FIELD_BT: the top field is shown first
-_BOTTOM_FIRST_ORDERS = frozenset({3, 4})  # AV_FIELD_BB, AV_FIELD_TB
+_TOP_FIRST_ORDERS = frozenset({2, 4})  # AV_FIELD_TT, AV_FIELD_TB: the top field is shown first, fields apart or woven
+_BOTTOM_FIRST_ORDERS = frozenset({3, 5})  # AV_FIELD_BB, AV_FIELD_BT
 _FULL, _LIMITED = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
 
 MATRICES = {
@@ -71,15 +72,21 @@ def field_order(order: int, top_first: bool | None, interlaced: bool) -> tuple[S
     return Scan.BOTTOM_FIELD_FIRST if top_first is False else Scan.TOP_FIELD_FIRST, notes
 
 
-def rotation(frame: VideoFrame) -> tuple[int, tuple[str, ...]]:
-    """(clockwise degrees, notes) of the display matrix (ISO/IEC 14496-12 8.3.2). Mirroring and odd angles are noted only."""
-    angle = -frame.rotation % 360  # FFmpeg counts counterclockwise
-    notes = []
-    if _mirrored(frame):
-        notes.append("the display matrix mirrors the picture")
+def orientation(frame: VideoFrame) -> tuple[int, bool, tuple[str, ...]]:
+    """(clockwise degrees, mirrored, notes) of the display matrix (ISO/IEC 14496-12 8.3.2); odd angles are noted only.
+
+    A matrix whose determinant is negative mirrors: it is taken as left and right swapped first, then a turn.
+    """
+    matrix = _side_data(frame, _DISPLAY_MATRIX)
+    if matrix is None:
+        return 0, False, ()
+    a, b, _, c, d = struct.unpack_from("=5i", matrix)
+    mirrored = a * d < b * c
+    sign = -1 if mirrored else 1
+    angle = round(degrees(atan2(sign * b, sign * a))) % 360
     if angle % 90:
-        notes.append(f"turned by {angle} degrees, which is no right angle")
-    return angle if angle % 90 == 0 else 0, tuple(notes)
+        return 0, mirrored, (f"turned by {angle} degrees, which is no right angle",)
+    return angle, mirrored, ()
 
 
 def mastering_display(frame: VideoFrame) -> MasteringDisplay | None:
@@ -111,14 +118,6 @@ def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
     held = cast("SideDataContainer | None", getattr(frame, "side_data", None))  # a context in a frame's place has none
     found = held.get(kind) if held is not None else None
     return None if found is None else bytes(found)
-
-
-def _mirrored(frame: VideoFrame) -> bool:
-    matrix = _side_data(frame, _DISPLAY_MATRIX)
-    if matrix is None:
-        return False
-    a, b, _, c, d = struct.unpack_from("=5i", matrix)
-    return bool(a * d < b * c)
 
 
 def audio(track: AudioTrack, constant: Mapping[int, bool]) -> AudioStream:

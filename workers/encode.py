@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import CinefarmError, HardwareFailed, InternalFault, ProgramFailed, UnreadableSource
 from common.ffmpeg import ffmpeg_program
+from common.handling import RatePolicy, treated
 from common.media import Description, Scan
 from common.orders import Path as Way
 from common.orders import Plan
@@ -24,7 +25,8 @@ from common.targets import check_target, coded_aspect, packing
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
-from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
+from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, parse_scores
+from workers.ffmpeg.treatment import PLACES, Shown, runs
 from workers.quality import check_measurable
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class Encoded(Wrapped):
     scores: Scores
     encoder_version: str
     complaints: str  # what the source's decoder said against it; empty for a clean source
+    mapping: tuple[Shown, ...] = ()  # a rate that was made constant: which frames are shown how often
 
 
 def encode(
@@ -100,7 +103,7 @@ def encode(
     recipe = plan.recipe
     if recipe is None:
         raise InternalFault("an encode was planned without a recipe")
-    video, frames = description.video, media.frame_count
+    video = treated(description.video, plan.handling)
     sound = plan.audio is Audio.KEEP and bool(description.audio)
     shape = conversion(
         picture_of(media, description),
@@ -108,15 +111,16 @@ def encode(
         bits=recipe.bits,
         pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
         packing=packing(video, recipe),
+        handling=plan.handling,
     )
     check_measurable(shape.width, shape.height)
-    check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
+    check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)
     aside, log = scratch / "encoded", scratch / "scores.csv"
     argv = command.encode_command(
         ffmpeg_program(),
-        media,
-        description,
+        replace(media, frame_rate=video.frame_rate),
+        description.model_copy(update={"video": video}),
         shape,
         recipe,
         plan.audio,
@@ -125,10 +129,12 @@ def encode(
         threads=cores(shape.width * shape.height),
         render_node=settings.render_node,
     )
-    limits = _limits(recipe, frames, media.frame_rate, settings)
+    limits = _limits(recipe, video.frame_count, video.frame_rate, settings)
     reader = ProgressReader(progress)
-    with temporary(aside, log), blaming_device(recipe):
+    with temporary(aside, log, scratch / PLACES), blaming_device(recipe):
         finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch, recipe)
+        mapping = _mapping(scratch / PLACES, media.frame_count, description, plan)
+        frames = sum(run.frames for run in mapping) if mapping else media.frame_count
         encoded = reader.last.frame if reader.last else 0
         if encoded != frames and on_device(recipe):
             raise HardwareFailed(f"{recipe.encoder} gave {encoded} of {frames} frames")
@@ -146,7 +152,23 @@ def encode(
         scores=scores,
         encoder_version=written.encoder_version,
         complaints=ADDRESS.sub("", finished.stderr_tail),
+        mapping=mapping,
     )
+
+
+def _mapping(log: Path, frames: int, description: Description, plan: Plan) -> tuple[Shown, ...]:
+    """How often each source frame is shown where the rate was made constant, as it was done; empty where it was not.
+
+    Raises:
+        UnreadableSource: fewer or more frames came out of the decoder than were counted before.
+    """
+    steady = description.video.steady
+    if plan.handling.rate is not RatePolicy.CONSTANT or steady is None:
+        return ()
+    places = parse_places(log)
+    if len(places) != frames:
+        raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {len(places)}")
+    return runs(places, steady.hold)
 
 
 def _limits(recipe: Recipe, frames: int, rate: Fraction, settings: Settings) -> Limits:

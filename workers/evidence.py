@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from common.handling import DynamicRange, Interlaced, RatePolicy
 from common.orders import TranscodeDone, TranscodeOrder
 from workers.ffmpeg.parse import Scores
+from workers.ffmpeg.treatment import Shown
 from workers.quality import worst_frames
 
 WORST_FRAMES = 5
@@ -22,13 +24,15 @@ def evidence(
     complaints: str,
     chunks: tuple[dict[str, Any], ...] = (),
     frames: dict[str, Any] | None = None,
+    mapping: tuple[Shown, ...] = (),
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
     Fields: source, plan (with reason, recipe and gate), output, verdict, scores (pooled; common.recipes.Threshold names
     the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages; chunks
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
-    second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise.
+    second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
+    policy changed the pictures.
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -55,4 +59,26 @@ def evidence(
         value["chunks"] = list(chunks)
     if frames is not None:
         value["frames"] = frames
+    if treated := treatment(order, mapping):
+        value["treatment"] = treated
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+REFERENCE = "the treated picture: the scores judge the encoder, not the treatment"
+
+
+def treatment(order: TranscodeOrder, mapping: tuple[Shown, ...]) -> dict[str, Any]:
+    """What the policies did to the pictures before they were encoded, and what the scores therefore speak of; empty: nothing."""
+    handling, video = order.plan.handling, order.description.video
+    done: dict[str, Any] = {}
+    if handling.interlaced is Interlaced.DEINTERLACE:
+        done["deinterlaced"] = {"by": "bwdif, one frame for each coded frame", "field_order": video.scan}
+    if handling.rate is RatePolicy.CONSTANT and video.steady:
+        done["constant_rate"] = {
+            "rate": str(video.steady.rate),
+            "columns": ["first source frame", "frames", "times each is shown"],
+            "mapping": [[run.first, run.count, run.times] for run in mapping],
+        }
+    if handling.dynamic_range is DynamicRange.TONE_MAP:
+        done["tone_mapped"] = {"from": video.transfer, "to": "bt709", "operator": "hable"}
+    return done | {"reference": REFERENCE} if done else {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -150,7 +151,7 @@ def _join(path: Path, parts: list[Fragment], length: int, out: BinaryIO) -> None
 
 
 def _frames(path: Path, description: Description) -> MediaInput:
-    from workers.frames.stream import feed, look
+    from workers.frames.stream import feed, feed_timed, look
 
     layout, form = call(look, path, limits=_LOOK, what="reading the frames' header")
     video = description.video
@@ -159,9 +160,15 @@ def _frames(path: Path, description: Description) -> MediaInput:
             f"{video.frame_count} frames of {video.width}×{video.height} were described, "
             f"the header says {layout.frames} of {layout.size}"
         )
+    times = () if video.constant_rate else call(_shown_at, path, limits=_LOOK, what="reading the frames' times")
     return MediaInput(
-        args=("-protocol_whitelist", "pipe", *_frame_options(layout, form, video.frame_rate), *_PIPE),
-        feed=partial(feed, path, form),
+        args=(
+            "-protocol_whitelist",
+            "pipe",
+            *_frame_options(layout, form, video.frame_rate, timed=bool(times)),
+            *_PIPE,
+        ),
+        feed=partial(feed_timed, path, form, times) if times else partial(feed, path, form),
         width=layout.columns,
         height=layout.rows,
         frame_count=layout.frames,
@@ -173,13 +180,24 @@ def _frames(path: Path, description: Description) -> MediaInput:
     )
 
 
-def _frame_options(layout: Layout, form: Form, rate: Fraction) -> tuple[str, ...]:
+def _shown_at(path: Path) -> tuple[float, ...]:
+    """When each frame is shown, in ms after the first, by the header's Frame Time Vector."""
+    from common.dicom.pixel_stream import read_header
+    from common.dicom.timing import read_timing
+
+    header = read_header(path)
+    return tuple(accumulate(read_timing(header.dataset, header.frames).vector_ms or ()))
+
+
+def _frame_options(layout: Layout, form: Form, rate: Fraction, *, timed: bool) -> tuple[str, ...]:
     if form.passed_through:
         # explode: a frame that is not sound is dropped rather than guessed at, and then missing in the count
-        return ("-f", "mjpeg", "-framerate", str(rate), "-err_detect", "explode")
+        form_of = ("-f", "nut") if timed else ("-f", "mjpeg", "-framerate", str(rate))
+        return (*form_of, "-err_detect", "explode")
     size = f"{layout.columns}x{layout.rows}"
     # -s: ffmpeg-python takes a video_size apart as a pair
-    words = ("-f", "rawvideo", "-framerate", str(rate), "-pixel_format", form.pixel_format, "-s", size)
+    raw = ("-f", "rawvideo", "-framerate", str(rate), "-pixel_format", form.pixel_format, "-s", size)
+    words = ("-f", "nut") if timed else raw
     if form.matrix is None:
         return words
     return (*words, "-color_range", "pc" if form.full_range else "tv", "-colorspace", form.matrix)

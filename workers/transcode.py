@@ -21,6 +21,7 @@ from workers.device_check import check_device
 from workers.encode import Encoded, encode, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
+from workers.ffmpeg.treatment import Shown
 from workers.local import local_source
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
@@ -52,6 +53,7 @@ class Produced:
     complaints: str = ""
     chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
     frames: dict[str, Any] | None = None  # facts of frames that were coded one by one, for the evidence
+    mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,16 @@ def _through_ffmpeg(
     pooled = pool(wrapped.scores)
     check_device(plan, payload.output, pooled, wrapped.argv)
     verdict = judge(pooled, plan.gate)
-    return Produced(payload, verdict, pooled, wrapped.scores, wrapped.argv, wrapped.encoder_version, wrapped.complaints)
+    return Produced(
+        payload,
+        verdict,
+        pooled,
+        wrapped.scores,
+        wrapped.argv,
+        wrapped.encoder_version,
+        wrapped.complaints,
+        mapping=wrapped.mapping,
+    )
 
 
 def described(path: Path, settings: Settings) -> Description:
@@ -208,6 +219,7 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
     from common.dicom.headers import HeaderRequest, build_header
     from common.dicom.transfer_syntaxes import for_length
     from workers.package import package, source_header, supplied_header
+    from workers.shown_times import frame_time_vector
 
     description, plan = order.description, order.plan
     with payload.open() as (length, chunks):
@@ -220,6 +232,7 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
                 plan=plan,
                 sop_instance_uid=order.sop_instance_uid,
                 video_bytes=length,
+                vector_ms=frame_time_vector(payload),
             )
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid
@@ -295,6 +308,7 @@ def conclude(
             complaints=produced.complaints,
             chunks=produced.chunks,
             frames=produced.frames,
+            mapping=produced.mapping,
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())

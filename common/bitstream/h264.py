@@ -67,6 +67,7 @@ class Sps:
     coded_height: int
     number: int = 0  # seq_parameter_set_id
     order_count_bits: int = 0  # of pic_order_cnt_lsb; 0: slice headers of this order count type have none
+    crop_left: int = 0  # luma samples that are coded and not shown
 
     @property
     def profile(self) -> str:
@@ -114,7 +115,7 @@ def parse_sps(nal: bytes) -> Sps:
     order_count_bits = _order_count_bits(bits)
     references = bits.bounded_ue(16, "max_num_ref_frames")
     bits.skip(1)
-    frame_mbs_only, mb_adaptive, coded, shown = _frame(bits, chroma)
+    frame_mbs_only, mb_adaptive, coded, shown, crop_left = _frame(bits, chroma)
     return Sps(
         profile_idc=profile,
         constraints=constraints,
@@ -134,11 +135,14 @@ def parse_sps(nal: bytes) -> Sps:
         number=number,
         vui=read_vui(bits) if bits.flag() else Vui(),
         order_count_bits=order_count_bits,
+        crop_left=crop_left,
     )
 
 
-def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, tuple[int, int], tuple[int, int]]:
-    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, luma samples before and after cropping): 7-13 to 7-22."""
+def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, tuple[int, int], tuple[int, int], int]:
+    """(frame_mbs_only_flag, mb_adaptive_frame_field_flag, luma samples before and after cropping, those cropped on the left):
+    7-13 to 7-22.
+    """
     columns, rows = bits.ue() + 1, bits.ue() + 1
     frame_mbs_only = bits.flag()
     mb_adaptive = not frame_mbs_only and bits.flag()
@@ -146,11 +150,12 @@ def _frame(bits: BitReader, chroma: int) -> tuple[bool, bool, tuple[int, int], t
     crop = [bits.ue() for _ in range(4)] if bits.flag() else [0] * 4
     fields = 1 if frame_mbs_only else 2
     coded = 16 * columns, 16 * rows * fields
-    width = coded[0] - (2 if chroma in (1, 2) else 1) * (crop[0] + crop[1])
+    across = 2 if chroma in (1, 2) else 1
+    width = coded[0] - across * (crop[0] + crop[1])
     height = coded[1] - (2 if chroma == 1 else 1) * fields * (crop[2] + crop[3])
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and max(coded) <= 2 * MAX_SIDE):
         raise BitstreamError(f"a picture of {width}×{height} luma samples")
-    return frame_mbs_only, mb_adaptive, coded, (width, height)
+    return frame_mbs_only, mb_adaptive, coded, (width, height), across * crop[0]
 
 
 def slice_pps(nal: bytes) -> int:

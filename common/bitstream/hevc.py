@@ -73,6 +73,7 @@ class Sps:
     field_coded: bool = False  # field_seq_flag: each picture is one field
     nal_hrd: Hrd | None = None
     vcl_hrd: Hrd | None = None
+    crop_left: int = 0  # luma samples that are coded and not shown
 
 
 def nal_type(nal: bytes) -> int:
@@ -122,7 +123,9 @@ def parse_sps(nal: bytes) -> Sps:
         raise BitstreamError(f"a picture of {width}×{height} luma samples")
     depth, depth_chroma = (8 + bits.bounded_ue(8, "bit_depth_minus8") for _ in range(2))
     decoded = _coding_tools(bits, sub_layers)
-    base = Sps(tier, CHROMA[chroma], depth, depth_chroma, width, height, *coded, number, decoded)
+    base = Sps(
+        tier, CHROMA[chroma], depth, depth_chroma, width, height, *coded, number, decoded, crop_left=unit_x * window[0]
+    )
     return _with_vui(base, bits, sub_layers) if bits.flag() else base
 
 

@@ -165,6 +165,8 @@ def rotation(case: StreamCase) -> Iterator[Breach]:
     """The picture stands upright as coded: DICOM has no display matrix."""
     if case.video.rotation % 360:
         yield Breach(f"a picture to be turned by {case.video.rotation} degrees", "an upright picture")
+    if case.video.mirrored:
+        yield Breach("a picture to be mirrored", "a picture that is shown as it is coded")
 
 
 def interlaced_hevc(case: StreamCase) -> Iterator[Breach]:

@@ -22,7 +22,8 @@ from common.dicom.timing import read_timing, write_timing
 from common.dicom.transfer_syntaxes import VideoSyntax, by_uid, certain_lossy_method
 from common.dicom.values import has_value
 from common.errors import CinefarmError, InternalFault, MissingMetadata, UnreadableSource
-from common.media import Description
+from common.handling import DynamicRange, Interlaced, RatePolicy
+from common.media import Description, Kind
 from common.orders import Path, Plan
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class HeaderRequest:
     plan: Plan
     sop_instance_uid: str
     video_bytes: int  # of the produced stream, container and sound included
+    vector_ms: tuple[float, ...] | None = None  # increments between the stream's frames, where its rate is not constant
 
     @cached_property
     def target(self) -> VideoClass:
@@ -63,7 +65,7 @@ class HeaderRequest:
             return Geometry()
         dicom, video, output = self.description.dicom, self.description.video, self.output.video
         before = (dicom.columns or video.width, dicom.rows or video.height) if dicom else (video.width, video.height)
-        return Geometry.between(before, (output.width, output.height), video.rotation)
+        return Geometry.between(before, (output.width, output.height), video.rotation or int(video.mirrored))
 
     @property
     def grey(self) -> bool:
@@ -103,6 +105,9 @@ def _built(request: HeaderRequest) -> Dataset:
     header = kept_values(request.source, request.supplied)
     lost = drop_old_pixels(header, keep_overlays=request.target.family is Family.ULTRASOUND)
     lost += adapt_coordinates(header, request.geometry)
+    if request.plan.handling.rate is RatePolicy.CONSTANT and "PerFrameFunctionalGroupsSequence" in header:
+        del header.PerFrameFunctionalGroupsSequence  # one item a frame (C.7.6.16), and there are more frames now
+        lost += ("per-frame functional groups",)
     describe_pixels(header, request.output.video, request.syntax, grey=request.grey)
     _write_timing(header, request)
     _record_compression(header, request)
@@ -140,9 +145,12 @@ def _fill_content_moment(header: Dataset) -> None:
 
 
 def _write_timing(header: Dataset, request: HeaderRequest) -> None:
-    """The stream's rate, and the source's own vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6)."""
-    video, vector = request.output.video, None
-    if request.source is not None:
+    """The stream's rate, and a vector where its frames do not last equally long (PS3.3 C.7.6.5, C.7.6.6): the stream's own; of
+    a loop the source's, digit by digit.
+    """
+    video, vector = request.output.video, request.vector_ms
+    loop = request.description.kind is Kind.DICOM_FRAMES and request.plan.handling.rate is RatePolicy.KEEP
+    if request.source is not None and loop:
         vector = read_timing(request.source, video.frame_count).vector_ms
     write_timing(header, video.frame_rate, vector)
 
@@ -181,6 +189,7 @@ def _what_was_done(request: HeaderRequest, lost: tuple[str, ...]) -> str:
     recipe, output = request.plan.recipe, request.output.video
     how = f" by {recipe.encoder} crf {recipe.crf}" if recipe else ""
     parts = [f"Lossy compression to {request.syntax.name}{how}, ratio {_our_step(request).ratio:.1f}:1"]
+    parts += _treatment(request)
     before = request.description.dicom.photometric if request.description.dicom else ""
     if before and before != photometric(request.syntax, grey=request.grey):
         parts.append(f"{before} converted to {photometric(request.syntax, grey=request.grey)}")
@@ -189,3 +198,15 @@ def _what_was_done(request: HeaderRequest, lost: tuple[str, ...]) -> str:
     if lost:
         parts.append(f"left out: {', '.join(lost)}")
     return "; ".join(parts)
+
+
+def _treatment(request: HeaderRequest) -> list[str]:
+    """What the policies of the job did to the pictures."""
+    handling, rate = request.plan.handling, request.output.video.frame_rate
+    done = {
+        "deinterlaced": handling.interlaced is Interlaced.DEINTERLACE,
+        f"variable frame rate made constant at {float(rate):.6g}/s by repeating frames": handling.rate
+        is RatePolicy.CONSTANT,
+        "high dynamic range tone-mapped": handling.dynamic_range is DynamicRange.TONE_MAP,
+    }
+    return [words for words, applies in done.items() if applies]

@@ -109,6 +109,29 @@ OTHER = (
     "that references its source"
 )
 
+NOT_MOMENTS: dict[str, str] = {
+    f"{_STORAGE}.2.1": "Enhanced CT",
+    f"{_STORAGE}.2.2": "Legacy Converted Enhanced CT",
+    f"{_STORAGE}.4.1": "Enhanced MR",
+    f"{_STORAGE}.4.3": "Enhanced MR Color",
+    f"{_STORAGE}.4.4": "Legacy Converted Enhanced MR",
+    f"{_STORAGE}.6.2": "Enhanced US Volume",
+    f"{_STORAGE}.13.1.1": "X-Ray 3D Angiographic",
+    f"{_STORAGE}.13.1.2": "X-Ray 3D Craniofacial",
+    f"{_STORAGE}.13.1.3": "Breast Tomosynthesis",
+    f"{_STORAGE}.20": "Nuclear Medicine",
+    f"{_STORAGE}.30": "Parametric Map",
+    f"{_STORAGE}.66.4": "Segmentation",
+    f"{_STORAGE}.77.1.5.4": "Ophthalmic Tomography",
+    f"{_STORAGE}.77.1.5.8": "Ophthalmic OCT B-scan Volume Analysis",
+    f"{_STORAGE}.77.1.6": "VL Whole Slide Microscopy",
+    f"{_STORAGE}.128.1": "Legacy Converted Enhanced PET",
+    f"{_STORAGE}.130": "Enhanced PET",
+    f"{_STORAGE}.481.2": "RT Dose",
+}
+"""Classes whose frames are places, tiles or measurements, ordered by their functional groups: played as video they lose what
+they mean, and eight bits lose what they measured (PS3.3 C.7.6.16, C.7.6.17)."""
+
 MODALITY_CLASS: dict[str, str] = {
     "ES": VIDEO_ENDOSCOPIC,
     "GM": VIDEO_MICROSCOPIC,
@@ -162,10 +185,15 @@ def target_class(
     A DICOM source goes by its class alone: ``requested`` is for plain video. ``codec`` is FFmpeg's name of the output's.
 
     Raises:
-        NoLegalPath: the requested class cannot carry video, or not this one.
+        NoLegalPath: the requested class cannot carry video, or not this one; or the source's frames are no moments.
     """
     if source_class_uid is None:
         return _of_plain_video(modality, requested, grey=monochrome and codec == "mpeg2video")
+    if name := NOT_MOMENTS.get(source_class_uid):
+        raise NoLegalPath(
+            f"the frames of {name} Storage are places or measurements, not moments: as video they would lose their meaning",
+            hint="Leave it as it is, or choose a lossless target that keeps its frames.",
+        )
     if source_class_uid == MULTIFRAME_GRAYSCALE_BYTE_SC and monochrome and codec == "mpeg2video":
         return _target(MULTIFRAME_GRAYSCALE_BYTE_SC, GREY_STAYS)
     rule = _RULE_OF.get(source_class_uid)

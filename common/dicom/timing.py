@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,6 +116,21 @@ def write_timing(dataset: Dataset, rate: Fraction, vector_ms: tuple[float, ...] 
             setattr(dataset, keyword, frames)
 
 
+def vector_of(ticks: Sequence[int], tick_ms: Fraction) -> tuple[float, ...] | None:
+    """Frame Time Vector of frames shown at ``ticks`` of so many ms, ascending: the most exact that explicit VR holds, or None.
+
+    Running times are rounded, so that no frame is off by more than half a unit of the last digit: 0.001 ms for up to about
+    9,000 frames, 1 ms for up to about 20,000.
+    """
+    for digits in (3, 2, 1, 0):
+        unit = tick_ms * 10**digits
+        shown = [round((tick - ticks[0]) * unit) for tick in ticks]
+        vector = (0.0, *((after - before) / 10**digits for before, after in pairwise(shown)))
+        if _fits(vector):
+            return vector
+    return None
+
+
 def legal_ds(value: Fraction | float) -> str:
     """Decimal String of at most 16 characters (PS3.5 6.2), the closest one."""
     from pydicom.valuerep import format_number_as_ds
@@ -195,7 +211,7 @@ def _from_functional_groups(dataset: Dataset, _frames: int) -> Timing | None:
 def _write_vector(dataset: Dataset, vector_ms: tuple[float, ...]) -> None:
     kept = dataset.get("FrameTimeVector")
     if not (hasattr(kept, "append") and tuple(float(value) for value in kept) == vector_ms):
-        dataset.FrameTimeVector = [legal_ds(value) for value in vector_ms]
+        dataset.FrameTimeVector = list(map(_increment, vector_ms))
     if "FrameTime" in dataset:
         del dataset.FrameTime
 
@@ -209,7 +225,12 @@ def _write_period(dataset: Dataset, rate: Fraction) -> None:
 
 
 def _fits(vector_ms: tuple[float, ...]) -> bool:
-    return sum(len(legal_ds(value)) + 1 for value in vector_ms) <= MAX_SHORT_VALUE_BYTES
+    return sum(len(_increment(value)) + 1 for value in vector_ms) <= MAX_SHORT_VALUE_BYTES
+
+
+def _increment(value: float) -> str:
+    """An increment as short as it can be: there are thousands."""
+    return legal_ds(value).removesuffix(".0")
 
 
 def _match(period: Decimal, rate: Fraction) -> int | None:

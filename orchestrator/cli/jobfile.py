@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import PolicyError
+from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import Audio, Hardware
 from common.store import ObjectStore
 from common.targets import chosen_profile
@@ -32,6 +33,10 @@ class JobFile(BaseModel):
     profile: str = "archive"
     syntax: str | None = None
     audio: Audio = Audio.STRIP
+    interlaced: Interlaced = Interlaced.KEEP
+    rate: RatePolicy = RatePolicy.KEEP
+    dynamic_range: DynamicRange = DynamicRange.KEEP
+    stereo: Stereo = Stereo.NONE
     map: str | None = None
     hardware: Hardware | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
@@ -61,6 +66,13 @@ class JobFile(BaseModel):
             parse_window(job.window)
         return job
 
+    @property
+    def handling(self) -> Handling:
+        """How the sources are handled."""
+        return Handling(
+            interlaced=self.interlaced, rate=self.rate, dynamic_range=self.dynamic_range, stereo=self.stereo
+        )
+
     def request(self, folder: Path, store: ObjectStore, *, patience_seconds: float = 0.0) -> JobRequest:
         """What the ledger gets; the mapping is checked, and its bytes go into the object store.
 
@@ -75,7 +87,7 @@ class JobFile(BaseModel):
         destinations = [_below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
-            chosen_profile(self.profile, self.hardware, self.syntax),
+            chosen_profile(self.profile, self.hardware, self.syntax).model_copy(update={"handling": self.handling}),
             self.audio,
             name=self.name,
             priority=self.priority,

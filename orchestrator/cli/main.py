@@ -13,8 +13,10 @@ from typer.exceptions import TyperException
 
 from common import __version__
 from common.errors import CinefarmError
+from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
+from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.serve import serve
 
@@ -114,6 +116,10 @@ def migrate(
     profile: ProfileName = "archive",
     syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
+    interlaced: Fields = Interlaced.KEEP,
+    rate: Pace = RatePolicy.KEEP,
+    dynamic_range: Range = DynamicRange.KEEP,
+    stereo: Views = Stereo.NONE,
     mapping: Map = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -140,6 +146,7 @@ def migrate(
         state=state,
         hardware=hardware,
         syntax=syntax,
+        handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -154,6 +161,10 @@ def plan(
     profile: ProfileName = "archive",
     syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
+    interlaced: Fields = Interlaced.KEEP,
+    rate: Pace = RatePolicy.KEEP,
+    dynamic_range: Range = DynamicRange.KEEP,
+    stereo: Views = Stereo.NONE,
     mapping: Map = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -187,6 +198,7 @@ def plan(
         state=None,
         hardware=hardware,
         syntax=syntax,
+        handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
     )
     how = Planning(
         full=full,

@@ -10,6 +10,7 @@ from typing import Literal
 
 from common.destinations import FolderDestination, parse_destination
 from common.errors import PolicyError
+from common.handling import Handling
 from common.recipes import Audio, Hardware
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
@@ -42,6 +43,7 @@ class Migration:
         state: Path | None,
         hardware: Hardware | None = None,
         syntax: str | None = None,
+        handling: Handling | None = None,
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
@@ -58,6 +60,8 @@ class Migration:
                 raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
         for text in destinations:
             _check_folder(text, sources)
+        if handling is not None:
+            chosen = chosen.model_copy(update={"handling": handling})
         if window is not None:
             parse_window(window)
         request = JobRequest(

@@ -52,7 +52,9 @@ def chunk_command(
     if recipe.encoder != ENCODER:
         raise UnsupportedSource(f"chunks of {recipe.encoder} cannot be joined")
     threads = recipe.threads
-    video = command.input_of(source, noautorotate=None, display_rotation="0", threads=str(threads))["V:0"]
+    video = command.input_of(
+        source, noautorotate=None, display_rotation="0", threads=str(threads), **command.exact_crop(description.video)
+    )["V:0"]
     for step in (*_selection(part, timeline), *_placed(conversion, timeline)):
         video = video.filter(step.name, **dict(step.options))
     options = _options(recipe, conversion, source.frame_rate, description)

@@ -5,7 +5,8 @@
 2. Untagged limited-range Y'CbCr is BT.709 when it is HD (wider than 1279 or higher than 576), else BT.601: what
    players assume, written down so that nobody needs to assume it again.
 3. RGB, palette, grey and full-range Y'CbCr become BT.709 limited range. Grey gets neutral chroma.
-4. Wide-gamut or HDR colour that rule 1 cannot carry as it is would need a change of content: refused.
+4. HDR in fewer bits than it has, as RGB or in full range, and wide-gamut colour in full range would need a change of
+   content: refused. Tone mapping (treatment.py) comes before these rules.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from common.errors import UnsupportedSource
+from common.handling import HDR_BITS, HDR_TRANSFERS
 
 _HD_WIDTH, _HD_HEIGHT = 1280, 576
 MATRIX_CODES: dict[int, str | None] = {
@@ -37,7 +39,6 @@ _MATRICES = {  # matrix (ITU-T H.273 names) → the primaries and transfer that 
     "bt2020nc": ("bt2020", "bt2020-10"),
 }
 _CONVERTIBLE = {"bt709", "smpte170m", "bt470bg", "fcc", "smpte240m"}  # one gamut, near enough; swscale knows the matrix
-_HDR = {"smpte2084", "arib-std-b67"}
 
 
 class Model(StrEnum):
@@ -129,7 +130,7 @@ def colour(
             raise UnsupportedSource(f"full-range colour with matrix {tags.matrix} cannot become BT.709 without loss")
         return Colour(BT709, True, tags.matrix, True)
     kept = pixel_format == ("yuv420p10le" if bits == 10 else "yuv420p")
-    if not kept:
+    if not kept and bits < HDR_BITS:
         _refuse_hdr(tags.transfer)
     return Colour(tags, not kept, tags.matrix, False)
 
@@ -150,8 +151,8 @@ def _complete(matrix: str, primaries: str | None, transfer: str | None) -> Tags:
 
 
 def _refuse_hdr(transfer: str | None) -> None:
-    if transfer in _HDR:
+    if transfer in HDR_TRANSFERS:
         raise UnsupportedSource(
             f"HDR video ({transfer}) would lose its highlights in 8-bit BT.709",
-            hint="Choose a 10-bit target, or grade the video to standard dynamic range first.",
+            hint="Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10).",
         )

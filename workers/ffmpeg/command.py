@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import ffmpeg
 
-from common.media import Description
+from common.media import Description, VideoStream
 from common.recipes import Audio, Recipe
 from workers.ffmpeg import audio
 from workers.ffmpeg.conversion import Conversion, Filter
@@ -74,7 +74,9 @@ def encode_command(
     """
     encoder = encoder_of(recipe, description.video.scan)
     # display_rotation: the chain turns it, no player shall again
-    inlet = input_of(source, noautorotate=None, display_rotation="0", threads=str(threads))
+    inlet = input_of(
+        source, noautorotate=None, display_rotation="0", threads=str(threads), **exact_crop(description.video)
+    )
     video = inlet["V:0"]
     for step in conversion.filters:
         video = video.filter(step.name, **dict(step.options))
@@ -152,6 +154,11 @@ def _copy(program: str, source: Source, description: Description, sound: dict[st
     container = _container(codec) | ({"tag:v": _TAGS[codec]} if codec in _TAGS else {})
     leg = ffmpeg.output(*streams, str(output), **container, **{"c:v": "copy"}, **(sound if len(streams) > 1 else {}))
     return compiled(program, leg)
+
+
+def exact_crop(video: VideoStream) -> dict[str, str]:
+    """Decoder options for a stream that crops its left side: FFmpeg else rounds that to what suits its memory."""
+    return {"flags": "unaligned"} if video.trimmed else {}
 
 
 def input_of(source: Source, **options: str | None) -> Any:

@@ -1,6 +1,7 @@
 """From the source's pictures to pictures a legal stream can hold, as a list of filters. Pure; nothing is cropped.
 
 Order and rule of each filter:
+by policy, workers.ffmpeg.treatment: bwdif first of all; metadata, fps and tpad for a constant rate; zscale and tonemap
 settb, setpts   constant rate: frame n stands at exactly n; variable rate: the source's own times; both from zero,
                 or beside kept sound from where the video starts
 scale           the colour rules (colour.py) and non-square pixels baked in; always enlarges, so no sample is lost;
@@ -9,7 +10,7 @@ transpose, flip the rotation that players were asked to do, done
 pad, fillborders odd sizes grow to even ones (4 lines for interlaced) by repeating the last row and column; in 4:4:4,
                 since FFmpeg's pad would round an odd 4:2:0 picture down and paint its last row and column black
 setparams       every tag written, so that encoder and measurement see one and the same picture
-Interlaced stays interlaced: deinterlacing changes the content, H.264 High up to level 4.1 carries fields.
+Interlaced stays interlaced unless the policy says otherwise: H.264 High up to level 4.1 carries fields.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from common.errors import UnsupportedSource
-from common.media import Scan, VideoStream
+from common.handling import AS_IT_IS, Handling
+from common.media import Scan, Steady, VideoStream
 from common.picture import padded_size, square_size, turned_size
+from workers.ffmpeg import treatment
 from workers.ffmpeg.colour import Colour, Tags, colour
+from workers.ffmpeg.filters import Filter as Filter  # noqa: PLC0414 part of what this module offers
 
 VARIABLE_RATE_CLOCK = Fraction(1, 90_000)
 """The 90 kHz clock of ISO/IEC 13818-1."""
@@ -33,14 +37,6 @@ _TURNS: dict[int, tuple[tuple[str, str], ...]] = {
     180: (("hflip", ""), ("vflip", "")),
     270: (("transpose", "cclock"),),
 }
-
-
-@dataclass(frozen=True)
-class Filter:
-    """One filter with its options, in order."""
-
-    name: str
-    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,10 @@ class Picture:
     transfer: str | None = None
     pixel_aspect: Fraction = Fraction(1)
     rotation: int = 0  # clockwise degrees
+    mirrored: bool = False  # before it is turned
     scan: Scan = Scan.PROGRESSIVE
     constant_rate: bool = True
+    steady: Steady | None = None
     chroma_centred: bool = False  # chroma lies between luma samples both ways (JFIF), not beside the left one
 
     @classmethod
@@ -87,17 +85,21 @@ def conversion(
     bits: int = 8,
     pixel_aspect: Fraction | None = None,
     packing: int | None = None,
+    handling: Handling = AS_IT_IS,
 ) -> Conversion:
     """The whole chain for one source. ``keep_start``: sound is kept, so the video must not move against it. ``bits``: of a
     sample of the result, 8 or 10. ``pixel_aspect``: the shape that pixels keep; None: they are made square.
     ``packing``: how two views lie in a frame, which the encoder is told in words: FFmpeg's own message about it is dropped, since
-    the loopback decoder cannot take it twice.
+    the loopback decoder cannot take it twice. ``handling``: the policies that change this source.
 
     Raises:
         UnsupportedSource: colour that cannot be carried, or interlaced video that players are asked to turn.
     """
+    woven, picture = treatment.deinterlaced(picture, handling)
     if picture.scan is not Scan.PROGRESSIVE and picture.rotation:
         raise UnsupportedSource("interlaced video cannot be turned: its fields would become columns or change places")
+    evened, picture = treatment.made_constant(picture, handling, keep_start=keep_start)
+    mapped, picture = treatment.tone_mapped(picture, handling)
     rule = colour(
         picture.pixel_format,
         picture.full_range,
@@ -114,8 +116,11 @@ def conversion(
     time_base = 1 / picture.frame_rate if picture.constant_rate else VARIABLE_RATE_CLOCK
     deep = "10le" if bits == 10 else ""
     filters = (
-        *_timing(picture, time_base, keep_start),
+        *woven,
+        *(evened or _timing(picture, time_base, keep_start)),
+        *mapped,
         *_scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}"),
+        *((Filter("hflip"),) if picture.mirrored else ()),
         *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
         *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
         *_tags(picture.scan, rule.tags, pixel_aspect or Fraction(1)),

@@ -41,7 +41,7 @@ def decode_options(
     same = all(step.name in _SAME_SAMPLES for step in conversion.filters)
     large = conversion.width * conversion.height > HEVC_LEVELS["4.1"].luma_samples
     file = location.startswith("/")
-    if not options or not same or not large or not file or sound or video.codec not in _EXACT:
+    if not options or not same or not large or not file or sound or video.codec not in _EXACT or video.trimmed:
         return ()
     return (*options, "-extra_hw_frames", _SPARE_PICTURES)
 

@@ -6,6 +6,7 @@ import csv
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 from pathlib import Path
 from typing import cast
@@ -88,6 +89,22 @@ def parse_scores(path: Path, frame_count: int) -> Scores:
         if not np.isfinite(values).all():
             raise InternalFault(f"{metric} of frame {int(np.isfinite(values).argmin())} is no number")
     return scores
+
+
+def parse_places(path: Path) -> list[int]:
+    """Read the log of the ``metadata`` filter: the time stamp of each frame that passed it, in its time base.
+
+    Raises:
+        InternalFault: it is not there, or a time stamp does not come after the one before it.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        places = [int(line.partition("pts:")[2].split()[0]) for line in lines if line.startswith("frame:")]
+    except (OSError, ValueError, IndexError) as error:
+        raise InternalFault("the log of the frames' places cannot be read") from error
+    if not places or any(after <= before for before, after in pairwise(places)):
+        raise InternalFault("the frames' places do not ascend")
+    return places
 
 
 def _columns(rows: Iterable[list[str]]) -> Scores:

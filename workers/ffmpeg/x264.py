@@ -45,4 +45,7 @@ def options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction, scan: 
     }
     if scan is not Scan.PROGRESSIVE:
         chosen |= {"flags:v": "+ildct+ilme", "field_order": _FIELD_ORDER[scan]}
+    if scan is Scan.BOTTOM_FIELD_FIRST:
+        # FFmpeg tells x264 too late for its SEI: pic_struct would say top field first (H.264 D.2.2), against the order counts
+        chosen["x264-params"] += ":bff=1"
     return chosen

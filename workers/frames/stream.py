@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,9 @@ from workers.frames.render import BT601, Form, decoded_form, renderer, shown_as_
 Extent = tuple[Fragment, ...]
 
 _LARGEST_GROWTH = 2  # no codec here doubles what it compresses
+CLOCK = Fraction(1, 1_000_000)
+"""Of frames with times of their own: finer than any Frame Time Vector."""
+
 _LARGEST_HEAD_BYTES = 1 << 20  # its own headers and profiles come on top
 
 
@@ -53,6 +57,30 @@ def feed(path: Path, form: Form, out: BinaryIO, first: int = 0, last: int | None
             with naming(number, layout):
                 frame = make(number, frame_bytes(file, extent, layout))
             out.write(frame)
+
+
+def feed_timed(path: Path, form: Form, times_ms: tuple[float, ...], out: BinaryIO) -> None:
+    """Like ``feed``, in a NUT container that says when each frame is shown: ``times_ms`` after the first.
+
+    Raises: like feed.
+    """
+    import av
+
+    header = read_header(path)
+    layout = read_layout(header)
+    make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
+    with path.open("rb") as file, av.open(out, "w", format="nut") as nut:
+        stream = nut.add_stream("mjpeg" if form.passed_through else "rawvideo", rate=25)
+        stream.width, stream.height = layout.columns, layout.rows
+        stream.pix_fmt = form.pixel_format
+        stream.time_base = stream.codec_context.time_base = CLOCK
+        for number, extent in enumerate(extents(header, layout)):
+            with naming(number, layout):
+                packet = av.Packet(bytes(make(number, frame_bytes(file, extent, layout))))
+            packet.stream, packet.time_base = stream, CLOCK
+            packet.pts = packet.dts = round(times_ms[number] * CLOCK.denominator / 1000)
+            packet.is_keyframe = True
+            nut.mux(packet)
 
 
 def _jpeg_form(header: Header, layout: Layout, first: bytes) -> Form | None:
