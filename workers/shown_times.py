@@ -1,12 +1,12 @@
-"""When the frames of a produced stream are shown: what the header says of it, where the rate is not constant."""
+"""When the frames of a produced stream are shown: what its header says of it where the rate is not constant, and is judged by."""
 
 from __future__ import annotations
 
 import io
-from array import array
 from fractions import Fraction
 from pathlib import Path
 
+from common.conformance import ShownTimes
 from common.dicom.timing import vector_of
 from common.errors import UnreadableSource
 from workers.payload import Payload, Taken
@@ -14,18 +14,27 @@ from workers.payload import Payload, Taken
 _BUFFER_BYTES = 1 << 18
 
 
-def frame_time_vector(payload: Payload) -> tuple[float, ...] | None:
-    """Increments in ms between the frames as they are shown; None for a constant rate, or where no element holds so many.
+def shown_times(payload: Payload) -> ShownTimes | None:
+    """The times of a stream of variable rate; None for a constant one, whose rate says all.
 
     Raises:
         UnreadableSource: the stream cannot be read, or a frame of it has no time.
     """
     if payload.output.video.constant_rate:
         return None
-    ticks, time_base = _times(_opened(payload))
-    if len(ticks) != payload.output.video.frame_count:
-        raise UnreadableSource(f"{len(ticks)} of {payload.output.video.frame_count} frames have a time of their own")
-    return vector_of(sorted(ticks), 1000 * time_base)
+    from workers.describe_media import read_media
+
+    media = read_media(lambda: _opened(payload), decode=False)
+    if len(media.times) != payload.output.video.frame_count:
+        raise UnreadableSource(
+            f"{len(media.times)} of {payload.output.video.frame_count} frames have a time of their own"
+        )
+    return ShownTimes(sorted(media.times), media.time_base, media.leading)
+
+
+def frame_time_vector(shown: ShownTimes | None) -> tuple[float, ...] | None:
+    """Increments in ms between the frames; None for a constant rate, or where no element holds so many."""
+    return None if shown is None else vector_of(shown.ticks, Fraction(1000) * shown.time_base)
 
 
 def _opened(payload: Payload) -> Path | io.BufferedReader:
@@ -36,22 +45,3 @@ def _opened(payload: Payload) -> Path | io.BufferedReader:
         return payload.path
     parts = fragments(payload.path, facts.pixel_data_offset)
     return io.BufferedReader(FragmentReader(payload.path, parts, facts.stream_length), _BUFFER_BYTES)
-
-
-def _times(source: Path | io.BufferedReader) -> tuple[array[int], Fraction]:
-    """Presentation times of all frames in ticks, in the order in which they are coded, and the seconds of a tick."""
-    import av
-
-    from workers.describe_media import open_container, video_stream
-
-    times = array("q")
-    with open_container(source) as container:
-        stream = video_stream(container)
-        try:
-            for packet in container.demux(stream):
-                time = packet.pts if packet.pts is not None else packet.dts
-                if packet.size and not packet.is_discard and time is not None:
-                    times.append(time)
-        except av.FFmpegError as error:
-            raise UnreadableSource("FFmpeg cannot read the container to its end") from error
-        return times, stream.time_base or Fraction(1)

@@ -219,9 +219,10 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
     from common.dicom.headers import HeaderRequest, build_header
     from common.dicom.transfer_syntaxes import for_length
     from workers.package import package, source_header, supplied_header
-    from workers.shown_times import frame_time_vector
+    from workers.shown_times import frame_time_vector, shown_times
 
     description, plan = order.description, order.plan
+    shown = shown_times(payload)
     with payload.open() as (length, chunks):
         header = build_header(
             HeaderRequest(
@@ -232,11 +233,11 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
                 plan=plan,
                 sop_instance_uid=order.sop_instance_uid,
                 video_bytes=length,
-                vector_ms=frame_time_vector(payload),
+                vector_ms=frame_time_vector(shown),
             )
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid
-        findings = check_result(header, payload.output, syntax)
+        findings = check_result(header, payload.output, syntax, shown)
         stored = None
         if not broken(findings):
             with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:

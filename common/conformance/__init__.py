@@ -126,10 +126,13 @@ def check_file_around(case: FileCase) -> tuple[Finding, ...]:
     return tuple(run(FILE_RULES, case))
 
 
-def check_result(header: Dataset, description: Description, transfer_syntax_uid: str) -> tuple[Finding, ...]:
+def check_result(
+    header: Dataset, description: Description, transfer_syntax_uid: str, shown: ShownTimes | None = None
+) -> tuple[Finding, ...]:
     """Findings on a result about to be packaged: its stream, then the header made for it.
 
     Raises:
         NoLegalPath: the UID is no video transfer syntax.
     """
-    return check_stream(description, transfer_syntax_uid) + check_header(header, description, transfer_syntax_uid)
+    around = check_header(header, description, transfer_syntax_uid, shown)
+    return check_stream(description, transfer_syntax_uid) + around
