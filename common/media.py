@@ -136,6 +136,10 @@ class VideoStream(Value):
     mastering_display: MasteringDisplay | None = Field(default=None, description="HDR10: ST 2086 metadata")
     content_light: ContentLight | None = Field(default=None, description="HDR10: MaxCLL and MaxFALL")
     coding: Coding | None = Field(default=None, description="None: a codec whose headers no rule asks for")
+    stream_digest: str | None = Field(
+        default=None,
+        description="SHA-256 of the elementary stream in its normal form (workers.elementary); None: not taken",
+    )
 
 
 class AudioStream(Value):
