@@ -101,7 +101,8 @@ class Watch:
         self._thread.start()
         try:
             for chunk in chunks:
-                self._queue.put(chunk)
+                if chunk:  # an empty one is the end
+                    self._queue.put(chunk)
                 yield chunk
         finally:
             self._queue.put(b"")
@@ -131,8 +132,9 @@ class Watch:
                 self._digest = _of(container)
         except (CinefarmError, FFmpegError):
             pass  # not proven is said as None; what was read is judged by the description
-        while not self._ended:
-            self._ended = not self._queue.get()
+        finally:  # whatever happened: the writer must not wait for a reader that is gone
+            while not self._ended:
+                self._ended = not self._queue.get()
 
 
 def _of(container: InputContainer) -> str | None:
