@@ -120,6 +120,7 @@ def migrate(
     window: Window = None,
     at_end: AtEnd = "finish",
     limit: Limits = None,
+    accepts: Accepts = None,
     state: State = None,
     json: Json = False,
 ) -> int:
@@ -143,6 +144,7 @@ def migrate(
         window=window,
         window_policy=at_end,
         limits=limit or (),
+        accepts=accepts or (),
     )
     return run_migration(asked, as_json=json)
 
@@ -171,7 +173,6 @@ def plan(
     json: Json = False,
 ) -> int:
     """Say what migrate would do with each file, why, and what it would cost. Moves nothing (docs/plan.md)."""
-    from orchestrator.acceptance import parse_acceptance
     from orchestrator.cli.migration import Migration
     from orchestrator.cli.planning import Planning, run_plan
     from orchestrator.estimates import Line
@@ -187,11 +188,11 @@ def plan(
         state=None,
         hardware=hardware,
         syntax=syntax,
+        accepts=accepts or (),
     )
     how = Planning(
         full=full,
         readers=readers,
-        accepts=tuple(map(parse_acceptance, accepts or ())),
         line=Line(parse_rate(bandwidth)) if bandwidth else None,
         write_map=write_map,
     )
