@@ -235,12 +235,13 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
         counted = size = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
-            shown.decode(packet)
+            if not (quick and shown.first):
+                shown.decode(packet)
+                counted += 0 if packet.is_discard else counter.frames_of(packet)
             if survey and number <= HEAD_PACKETS:
                 survey.picture(bytes(packet))
-            counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
-            if shown.first and (quick or number >= HEAD_PACKETS or size > HEAD_BYTES):
+            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
