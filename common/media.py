@@ -150,6 +150,10 @@ class VideoStream(Value):
         default=0, description="coded but not shown: an edit list hides them, or their key frame is missing"
     )
     trimmed: bool = Field(default=False, description="the stream crops its left side, which FFmpeg does only when told")
+    stream_digest: str | None = Field(
+        default=None,
+        description="SHA-256 of the elementary stream in its normal form (workers.elementary); None: not taken",
+    )
 
 
 class AudioStream(Value):

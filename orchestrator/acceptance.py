@@ -22,6 +22,7 @@ CONTAINERS = frozenset({"mp4", "mpegts"})
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?")
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
+_FIRST = re.compile(r"\s+\w+=")
 _YES = {"yes": True, "no": False}
 
 
@@ -116,7 +117,8 @@ def parse_acceptance(text: str) -> Acceptance:
     Raises:
         PolicyError: the text is not understood.
     """
-    to, *words = text.split() or [""]
+    at = next((found.start() for found in _FIRST.finditer(text)), len(text))  # a folder's name may hold spaces
+    to, words = text[:at], text[at:].split()
     pairs = [word.partition("=") for word in words]
     given = {name: value for name, _, value in pairs}
     if not words or len(given) != len(words) or not given.keys() <= _READERS.keys():

@@ -21,6 +21,8 @@ from common.orders import Failure
 from common.recipes import Audio, Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
+from orchestrator.acceptance import Acceptance
+from orchestrator.accepting import state_acceptance
 from orchestrator.ingest.folder import Found, find, parse_source
 from orchestrator.ingest.mapping import Mapping, header_json
 from orchestrator.ledger.database import Sessions
@@ -51,6 +53,7 @@ class JobRequest:
     window_policy: Literal["finish", "stop"] = "finish"
     patience_seconds: float = 0.0
     limits: tuple[tuple[str, DestinationLimit], ...] = ()  # by destination; a destination keeps them for later jobs
+    accepts: tuple[Acceptance, ...] = ()  # of destinations, which keep it too
 
     @property
     def key(self) -> str:
@@ -100,6 +103,8 @@ def submit(ledger: Sessions, request: JobRequest) -> str:
         job.patience_seconds = request.patience_seconds
         for uri, limit in request.limits:
             limit_destination(session, uri, limit)
+        for acceptance in request.accepts:
+            state_acceptance(session, acceptance)
         job.mapping_key = request.mapping_key or job.mapping_key
         job.listing, job.problem, job.cancelled = "listing", "", False
         return job.id

@@ -18,7 +18,7 @@ from common.recipes import Audio, Hardware, Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator import breaker, chunking
-from orchestrator.acceptance import Destinations
+from orchestrator.accepting import destinations_of
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.audit import because_of
@@ -163,7 +163,7 @@ class Recorder:
             made = plan(
                 description,
                 profile,
-                Destinations.of(job.destinations),
+                destinations_of(session, job),
                 audio=Audio(job.audio),
                 rung=rung,
                 modality=hints.get("modality", ""),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from common.bitstream.mpeg_audio import layer3_bit_rate
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
@@ -20,6 +20,7 @@ from workers.describe_coded import Coded, FrameCounter, read_coded
 from workers.describe_load import Load
 from workers.describe_quick import QUICK_PACKETS, whole_stream
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
+from workers.elementary import elementary_digest
 from workers.survey import Survey, survey_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,15 @@ HEAD_BYTES = 64 << 20
 
 _PROGRESSIVE = 1  # AV_FIELD_PROGRESSIVE; 0: unknown, above: interlaced
 
-Source = Path | io.BufferedReader
+
+class Stream(Protocol):
+    """Bytes that can only be read front to back."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many; empty at the end."""
+
+
+Source = Path | io.BufferedReader | Stream
 Opener = Callable[[], Source]
 
 
@@ -108,6 +117,7 @@ class _Body:
     constant: dict[int, bool]  # MP3 streams by index: every frame has one bit rate
     times: array[int]
     leading: int
+    digest: str | None  # of the elementary stream
 
 
 def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> Media:
@@ -125,7 +135,7 @@ def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> M
     head = _read_head(opener, decode=decode, quick=quick)
     with open_container(opener()) as container:
         stream = video_stream(container)
-        body = _read_body(container, stream, head, QUICK_PACKETS if quick else None)
+        body = _read_body(container, stream, head, QUICK_PACKETS if quick else None, hashed=decode and not quick)
         angle, mirrored, turned = describe_video.orientation(head.frame) if decode else (0, False, ())
         tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
         pictures = _video_streams(container)
@@ -228,12 +238,13 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
         counted = size = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
-            shown.decode(packet)
+            if not (quick and shown.first):
+                shown.decode(packet)
+                counted += 0 if packet.is_discard else counter.frames_of(packet)
             if survey and number <= HEAD_PACKETS:
                 survey.picture(bytes(packet))
-            counted += 0 if packet.is_discard else counter.frames_of(packet)
             size += packet.size
-            if shown.first and (quick or number >= HEAD_PACKETS or size > HEAD_BYTES):
+            if shown.first and (number >= HEAD_PACKETS or size > HEAD_BYTES):
                 break
         shown.decode(None)
         if shown.first is None:
@@ -281,20 +292,25 @@ class _Shown:
                 self.interlaced = self.interlaced or bool(frame.interlaced_frame)
 
 
-def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: int | None = None) -> _Body:
+def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: int | None, *, hashed: bool) -> _Body:
     """Count all packets, or the first ``most``. Presentation times are taken of frames, so not of second fields."""
     counter, load = FrameCounter(_codec(stream), head.coded), Load()
+    digest = elementary_digest(_codec(stream), stream.codec_context.extradata or b"") if hashed else None
     times = array("q")
     frames = stream_bytes = dropped = last = early = packets = 0
     key: int | None = None  # when the first key frame is shown
     sound = _mp3(container) if most is None else []  # a quick look does not judge sound
     rates: dict[int, set[int | None]] = {track.index: set() for track in sound}
-    for packet in islice(_packets(container, stream, *sound), most):
+    for packet in _packets(container, stream, *sound):
         if packet.stream_index != stream.index:
             rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
             continue
+        if packets == most:
+            break
         packets += 1
         stream_bytes += packet.size
+        if digest is not None:
+            digest.add(bytes(packet))
         begun = counter.frames_of(packet)
         load.add(packet.size, key=packet.is_keyframe, begins=bool(begun))
         if packet.is_keyframe and head.survey:
@@ -320,11 +336,14 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
-    if packets == most:
-        frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
     constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
     kept = times if len(times) == frames else array("q")
-    return _Body(frames, found, stream_bytes, dropped, load, constant, kept, leading)
+    if packets == most:
+        frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
+        kept = array("q")
+    return _Body(
+        frames, found, stream_bytes, dropped, load, constant, kept, leading, digest.hexdigest() if digest else None
+    )
 
 
 def _mp3(container: InputContainer) -> list[AvAudio]:
@@ -359,6 +378,7 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool
         duration_ms=body.cadence.duration_ms,
         bit_rate=round(8 * body.stream_bytes / seconds) if seconds else None,
         frame_packed=head.coded.frame_packed,
+        stream_digest=body.digest,
         mastering_display=(survey and survey.light.mastering) or describe_video.mastering_display(frame),
         content_light=(survey and survey.light.content) or describe_video.content_light(frame),
         coding=_coding(survey, body.load) if survey else None,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from common.handling import DynamicRange, Interlaced, RatePolicy
-from common.orders import TranscodeDone, TranscodeOrder
+from common.orders import Path, TranscodeDone, TranscodeOrder
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
 from workers.quality import worst_frames
@@ -25,6 +25,7 @@ def evidence(
     chunks: tuple[dict[str, Any], ...] = (),
     frames: dict[str, Any] | None = None,
     mapping: tuple[Shown, ...] = (),
+    stream_digest: str | None = None,
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
@@ -32,7 +33,8 @@ def evidence(
     the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages; chunks
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
-    policy changed the pictures.
+    policy changed the pictures; elementary_stream where the video was copied: the SHA-256 of its stream in the source and in
+    Pixel Data, in the normal form of workers.elementary (null: not taken).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -55,6 +57,9 @@ def evidence(
         "command": list(argv),
         "decoder_messages": complaints,
     }
+    if order.plan.path in (Path.REWRAP, Path.REAUDIO):
+        before = order.description.video.stream_digest
+        value["elementary_stream"] = {"source_sha256": before, "output_sha256": stream_digest}
     if chunks:
         value["chunks"] = list(chunks)
     if frames is not None:

@@ -18,6 +18,7 @@ from common.store import ObjectStore, Stored
 from workers.afar import input_from_afar
 from workers.attempt import Attempt
 from workers.device_check import check_device
+from workers.elementary import Watch
 from workers.encode import Encoded, encode, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
@@ -66,6 +67,7 @@ class Packaged:
     series_uid: str
     transfer_syntax_uid: str
     video_bytes: int
+    stream_digest: str | None = None  # of the elementary stream in Pixel Data, where it was copied
 
 
 def transcode(
@@ -238,14 +240,23 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid
         findings = check_result(header, payload.output, syntax, shown)
-        stored = None
+        stored, watch = None, Watch() if plan.path in (Way.REWRAP, Way.REAUDIO) else None
         if not broken(findings):
             with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
-                package(writer, header, syntax, chunks, length)
+                package(writer, header, syntax, watch.through(chunks) if watch else chunks, length)
             stored = writer.stored
-    return Packaged(
-        stored, findings, str(header.StudyInstanceUID), str(header.SeriesInstanceUID), syntax, video_bytes=length
-    )
+    digest = watch.digest if watch else None
+    if stored is not None:
+        _check_same_stream(description.video.stream_digest, digest, stored, store)
+    study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    return Packaged(stored, findings, study, series, syntax, length, digest)
+
+
+def _check_same_stream(before: str | None, after: str | None, stored: Stored, store: ObjectStore) -> None:
+    """A copied video stream is the source's own to the bit, or nothing leaves. Raises: InternalFault."""
+    if before is not None and after is not None and before != after:
+        store.delete(stored.key)
+        raise InternalFault("the rewrapped video stream is not the source's own")
 
 
 def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
@@ -310,6 +321,7 @@ def conclude(
             chunks=produced.chunks,
             frames=produced.frames,
             mapping=produced.mapping,
+            stream_digest=packaged.stream_digest if packaged else None,
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())

@@ -14,6 +14,7 @@ from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Ster
 from common.recipes import Audio, Hardware
 from common.store import ObjectStore
 from common.targets import chosen_profile
+from orchestrator.acceptance import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.jobs import JobRequest, normalised
@@ -44,6 +45,7 @@ class JobFile(BaseModel):
     at_end: Literal["finish", "stop"] = "finish"
     patience_hours: float | None = Field(default=None, ge=0)
     limits: dict[str, str] = Field(default_factory=dict, description="by destination: 'concurrent=2 rate=20MB/s'")
+    accepts: dict[str, str] = Field(default_factory=dict, description="by destination: 'syntaxes=.102,.104 max=4GiB'")
 
     @classmethod
     def load(cls, path: Path) -> JobFile:
@@ -96,6 +98,7 @@ class JobFile(BaseModel):
             window_policy=self.at_end,
             patience_seconds=patience_seconds if self.patience_hours is None else self.patience_hours * 3600,
             limits=tuple(parse_limit(f"{_below(folder, to)} {text}") for to, text in self.limits.items()),
+            accepts=tuple(parse_acceptance(f"{_below(folder, to)} {text}") for to, text in self.accepts.items()),
         )
 
 

@@ -126,6 +126,7 @@ def migrate(
     window: Window = None,
     at_end: AtEnd = "finish",
     limit: Limits = None,
+    accepts: Accepts = None,
     state: State = None,
     json: Json = False,
 ) -> int:
@@ -150,6 +151,7 @@ def migrate(
         window=window,
         window_policy=at_end,
         limits=limit or (),
+        accepts=accepts or (),
     )
     return run_migration(asked, as_json=json)
 
@@ -182,7 +184,6 @@ def plan(
     json: Json = False,
 ) -> int:
     """Say what migrate would do with each file, why, and what it would cost. Moves nothing (docs/plan.md)."""
-    from orchestrator.acceptance import parse_acceptance
     from orchestrator.cli.migration import Migration
     from orchestrator.cli.planning import Planning, run_plan
     from orchestrator.estimates import Line
@@ -199,11 +200,11 @@ def plan(
         hardware=hardware,
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
+        accepts=accepts or (),
     )
     how = Planning(
         full=full,
         readers=readers,
-        accepts=tuple(map(parse_acceptance, accepts or ())),
         line=Line(parse_rate(bandwidth)) if bandwidth else None,
         write_map=write_map,
     )

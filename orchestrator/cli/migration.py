@@ -14,6 +14,7 @@ from common.handling import Handling
 from common.recipes import Audio, Hardware
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
+from orchestrator.acceptance import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import parse_source
 from orchestrator.ingest.mapping import Mapping
@@ -47,6 +48,7 @@ class Migration:
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
+        accepts: Sequence[str] = (),
     ) -> Migration:
         """Check every part.
 
@@ -71,6 +73,7 @@ class Migration:
             window=window,
             window_policy=window_policy,
             limits=tuple(parse_limit(text) for text in limits),
+            accepts=tuple(map(parse_acceptance, accepts)),
         )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})

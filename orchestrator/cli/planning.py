@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.recipes import Audio
-from orchestrator.acceptance import Acceptance, Destinations
+from orchestrator.acceptance import Destinations
 from orchestrator.cli import plan_display
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.plain import stderr_console
@@ -34,7 +34,6 @@ class Planning:
 
     full: bool = False  # read every byte, as a migration does
     readers: int | None = None  # sources described at a time; default: the cores
-    accepts: tuple[Acceptance, ...] = ()
     line: Line | None = None  # to the destinations
     write_map: Path | None = None
 
@@ -43,7 +42,7 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     """Show what a migration would do, item by item, then the sums. Returns 0, or 1 when some items cannot be migrated."""
     if how.write_map is not None:
         _write_map(asked, how.write_map)
-    destinations = Destinations.of(asked.request.destinations, how.accepts)
+    destinations = Destinations.of(asked.request.destinations, asked.request.accepts)
     question = Question(asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping)
     totals, ignored, news = Totals(), Counter[str](), _News(quiet=not as_json and sys.stdout.isatty())
     readers = how.readers or len(os.sched_getaffinity(0))

@@ -254,5 +254,6 @@ class Destination(Base):
     concurrent: Mapped[int | None] = mapped_column(Integer)  # deliveries at a time, over all workers
     bytes_per_second: Mapped[int | None] = mapped_column(BigInteger)  # over all workers
     window: Mapped[str | None] = mapped_column(Text)
+    accepts: Mapped[dict[str, Any] | None]  # orchestrator.acceptance; None: as assumed
     away_in_a_row: Mapped[int] = mapped_column(Integer, default=0)  # deliveries since one was answered
     paused_until: Mapped[datetime | None]  # then one delivery goes out as a probe

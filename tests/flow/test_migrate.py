@@ -75,13 +75,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, object]:
 def test_the_mixture_is_done_and_the_rest_is_named_with_its_reason(migrated: tuple[Desk, object]) -> None:
     desk, run = migrated
     states = {name: item["state"] for name, item in run.items.items()}
-    assert states == {
-        "a/us/loop.dcm": "done",
-        "a/theatre 2/clip ü.mp4": "done",
-        "old/copy of tape.mpg": "done",
-        "old/tape.mpg": "skipped",
-        "notes.txt": "skipped",
-    }
+    twins = {states.pop("old/copy of tape.mpg"), states.pop("old/tape.mpg")}  # which of them is read first is a race
+    assert twins == {"done", "skipped"}
+    assert states == {"a/us/loop.dcm": "done", "a/theatre 2/clip ü.mp4": "done", "notes.txt": "skipped"}
     assert run.code == 0, run.stderr
     assert all(item["reason"] for item in run.items.values())
     assert len(desk.results()) == 3
@@ -91,7 +87,8 @@ def test_the_mixture_is_done_and_the_rest_is_named_with_its_reason(migrated: tup
 def test_each_item_takes_its_cheapest_legal_path(migrated: tuple[Desk, object]) -> None:
     _, run = migrated
     paths = {name: item["path"] for name, item in run.items.items() if item["state"] == "done"}
-    assert paths == {"a/us/loop.dcm": "encode", "a/theatre 2/clip ü.mp4": "rewrap", "old/copy of tape.mpg": "encode"}
+    tape = next(name for name in paths if name.startswith("old/"))
+    assert paths == {"a/us/loop.dcm": "encode", "a/theatre 2/clip ü.mp4": "rewrap", tape: "encode"}
 
 
 def test_the_ultrasound_loop_stays_ultrasound_and_keeps_its_frames(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import PolicyError
+from common.recipes import ARCHIVE
 from orchestrator.acceptance import Acceptance, Destinations, parse_acceptance
+from orchestrator.accepting import destinations_of
+from orchestrator.jobs import JobRequest, submit
+from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.schema import Job
 
 PACS = "dicom://PACS@host:104"
 
@@ -59,3 +66,16 @@ def test_one_destination_that_refuses_is_enough_and_is_named() -> None:
     places = Destinations((Acceptance(), Acceptance(destination=PACS, syntaxes={f"{ROOT}.100"})))
     assert places.refuses(f"{ROOT}.100") is None
     assert PACS in places.refuses(f"{ROOT}.102").why
+
+
+def test_a_folder_with_spaces_in_its_name_is_one_destination(tmp_path: Path) -> None:
+    assert parse_acceptance(f"{tmp_path}/my results max=1GB").destination == f"{tmp_path}/my results"
+
+
+def test_what_is_stated_with_a_job_is_kept_and_asked_when_it_is_planned(ledger: Sessions, tmp_path: Path) -> None:
+    stated = Acceptance(destination=PACS, syntaxes=frozenset({f"{ROOT}.107"}))
+    request = JobRequest((str(tmp_path),), (PACS, "/out"), ARCHIVE, accepts=(stated,))
+    submit(ledger, request)
+    later = submit(ledger, JobRequest((str(tmp_path / "more"),), (PACS,), ARCHIVE))
+    with ledger() as session:
+        assert destinations_of(session, session.get_one(Job, later)).each == (stated,)
