@@ -7,9 +7,8 @@ source is refused here for the very rule that its result would break. Nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import Literal
 
 from common.conformance import check_stream
 from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
@@ -116,19 +115,6 @@ def _changed(profile: Profile, **fields: object) -> Profile:
     return Profile.model_validate(dict(profile) | fields)
 
 
-def tagged(profile: Profile, frame_packing: Literal[3, 4] | None) -> Profile:
-    """The profile for sources that pack two views into a frame without saying so: .105 alone can carry them."""
-    if frame_packing is None:
-        return profile
-
-    def tag(recipe: Recipe) -> Recipe:
-        is_packed = recipe.transfer_syntax_uid == PACKED
-        return recipe.model_copy(update={"frame_packing": frame_packing}) if is_packed else recipe
-
-    others = tuple(other.model_copy(update={"recipe": tag(other.recipe)}) for other in profile.alternatives)
-    return _changed(profile, ladder=tuple(map(tag, profile.ladder)), alternatives=others)
-
-
 def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
     """The shape of the pixels that a result keeps, None where they are made square.
 
@@ -140,12 +126,6 @@ def coded_aspect(video: VideoStream, uid: str) -> Fraction | None:
     shape = video.pixel_aspect * width / height
     nearest = min(DISPLAY_ASPECTS, key=lambda known: abs(known - shape))
     return nearest * height / width if abs(nearest - shape) <= nearest * ASPECT_SLACK else None
-
-
-def packing(video: VideoStream, recipe: Recipe) -> int | None:
-    """frame_packing_arrangement_type that a result says of its frames: the source's own, else what the recipe tags it with."""
-    own = video.coding.frame_packing if video.coding is not None and video.frame_packed else None
-    return recipe.frame_packing if own is None else own
 
 
 def obstacles(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
@@ -188,23 +168,24 @@ def _first(recipes: tuple[Recipe, ...], uid: str) -> tuple[Recipe, ...]:
     return tuple(sorted(recipes, key=lambda recipe: recipe.transfer_syntax_uid != uid))
 
 
-def sorted_out(video: VideoStream, recipes: Sequence[Recipe]) -> tuple[list[Recipe], tuple[Recipe, Finding] | None]:
-    """(recipes whose target holds this source, in their order; of those that do not, the one whose obstacle says most).
+def holding(video: VideoStream, recipes: Iterable[Recipe]) -> Iterator[Recipe]:
+    """Recipes whose target holds this source, in their order; looked at one by one, since the first is nearly always taken."""
+    known: dict[tuple[str, str], bool] = {}
+    for recipe in recipes:
+        key = recipe.transfer_syntax_uid, recipe.encoder
+        if key not in known:
+            known[key] = not obstacles(video, recipe)
+        if known[key]:
+            yield recipe
+
+
+def telling(video: VideoStream, recipes: Sequence[Recipe]) -> tuple[Recipe, Finding]:
+    """Of recipes none of which holds this source: the one whose obstacle says most, with it.
 
     A size or rate that nothing holds says more than that one encoder has no fields, or that a syntax is for stereo.
     """
-    known: dict[tuple[str, str], tuple[Finding, ...]] = {}
-    refused: list[tuple[Recipe, Finding]] = []
-    fitting: list[Recipe] = []
-    for recipe in recipes:
-        key = recipe.transfer_syntax_uid, recipe.encoder
-        found = known[key] if key in known else known.setdefault(key, obstacles(video, recipe))
-        if found:
-            refused.append((recipe, found[0]))
-        else:
-            fitting.append(recipe)
-    telling = [pair for pair in refused if pair[1].rule not in _LESSER_REASONS] or refused
-    return fitting, telling[-1] if telling else None
+    refused = [(recipe, found[0]) for recipe in recipes if (found := obstacles(video, recipe))]
+    return ([pair for pair in refused if pair[1].rule not in _LESSER_REASONS] or refused)[-1]
 
 
 def check_target(video: VideoStream, recipe: Recipe) -> None:

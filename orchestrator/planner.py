@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Literal
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 
 from common.conformance import check_stream
 from common.dicom.sop_classes import Target, target_class
 from common.errors import NoLegalPath
-from common.handling import Handling, Stereo, effective, treated, wishes
+from common.handling import Handling, effective, treated, wishes
 from common.media import Description, Kind
 from common.orders import Finding, Forced, Path, Plan
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
-from common.targets import HINT, NEVER_ENCODED, PACKED, preferred, refusal, sorted_out
+from common.stereo import for_views
+from common.targets import HINT, NEVER_ENCODED, holding, preferred, refusal, telling
 from orchestrator import estimates
 from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
 from orchestrator.candidates import candidates, container_of, split_of, stream_bytes
 from orchestrator.frame_planner import plan_frames
-
-PACKING_TYPES: dict[Stereo, Literal[3, 4]] = {Stereo.SIDE_BY_SIDE: 3, Stereo.TOP_BOTTOM: 4}
-"""frame_packing_arrangement_type (H.264 Table D-8)."""
 
 
 def plan(
@@ -193,8 +191,8 @@ class _Wanted:
             split=split_of(uid, size, self._destinations),
         )
 
-    def _fitting(self, recipes: Sequence[Recipe]) -> list[Recipe]:
-        """Recipes whose target is accepted and whose level holds the picture, in their order. Raises: NoLegalPath."""
+    def _fitting(self, recipes: Sequence[Recipe]) -> Iterator[Recipe]:
+        """Recipes whose target is accepted and holds the picture, in their order, at least one. Raises: NoLegalPath."""
         refused = [self._refuses_encode(recipe) for recipe in recipes]
         accepted = [recipe for recipe, no in zip(recipes, refused, strict=True) if no is None]
         if not accepted:
@@ -202,12 +200,13 @@ class _Wanted:
             hint = "Accept one of the syntaxes that the profile encodes to there, or choose another destination."
             raise NoLegalPath("; ".join(obstacles), hint=hint, rule=next(iter(obstacles.values())))
         video = self._treated().video
-        fitting, refusal_of = sorted_out(video, accepted)
-        if not fitting and refusal_of is not None:
-            recipe, finding = refusal_of
+        fitting = holding(video, accepted)
+        first = next(fitting, None)
+        if first is None:
+            recipe, finding = telling(video, accepted)
             said = refusal(video, recipe, finding)
             raise NoLegalPath(said, hint=finding.remedy or HINT, rule=finding.rule)
-        return fitting
+        return chain((first,), fitting)
 
     def _treated(self) -> Description:
         """The source as its encoder gets it to see."""
@@ -287,33 +286,17 @@ class _Wanted:
         )
 
 
-def choose(fitting: Sequence[Recipe], queues: Collection[str]) -> Recipe:
+def choose(fitting: Iterator[Recipe], queues: Collection[str]) -> Recipe:
     """The first recipe, or the first for the same target by a device whose queue is served."""
-    first = fitting[0]
+    first = next(fitting)
+    if not any(queue != CPU for queue in queues):
+        return first
     served = (
         recipe
-        for recipe in fitting
+        for recipe in chain((first,), fitting)
         if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
     )
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
-
-
-def for_views(recipes: Sequence[Recipe], stereo: Stereo) -> list[Recipe]:
-    """The recipes that announce two views in a frame as the policy says they lie there: those to .105 (PS3.5 8.2.8).
-
-    Raises:
-        NoLegalPath: there is none.
-    """
-    if stereo is Stereo.NONE:
-        return list(recipes)
-    packed = [recipe for recipe in recipes if recipe.transfer_syntax_uid == PACKED and recipe.encoder == "libx264"]
-    if not packed:
-        raise NoLegalPath(
-            "this profile encodes nothing to .105, which alone announces two views in a frame",
-            hint="Use another profile or --syntax, or --stereo none: the picture stays, as one view.",
-            rule="target.packing",
-        )
-    return [recipe.model_copy(update={"frame_packing": PACKING_TYPES[stereo]}) for recipe in packed]
 
 
 def _only(uid: str) -> Acceptance:

@@ -15,8 +15,8 @@ from common.media import Description, Kind, Scan
 from common.orders import ChunkDone, ChunkOrder, Part, Plan, SplitDone, SplitOrder, Timeline
 from common.process import Limits, call
 from common.settings import Settings
+from common.stereo import packing
 from common.store import ObjectStore, Stored
-from common.targets import packing
 from workers.attempt import Attempt
 from workers.cuts import Source, opened, split
 from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temporary

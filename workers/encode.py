@@ -21,7 +21,8 @@ from common.orders import Plan
 from common.process import Finished, Limits, call, run
 from common.recipes import Audio, Recipe
 from common.settings import Settings
-from common.targets import check_target, coded_aspect, packing
+from common.stereo import packing
+from common.targets import check_target, coded_aspect
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device

@@ -12,12 +12,13 @@ from typing import Literal
 import pydicom
 from pydicom.encaps import generate_fragments
 
+from common.handling import Handling, Stereo
 from common.media import Description
 from common.orders import Finding, Plan, TranscodeDone, TranscodeOrder
 from common.recipes import Audio
 from common.settings import Settings
 from common.store.folder import FolderStore
-from common.targets import chosen_profile, tagged
+from common.targets import chosen_profile
 from orchestrator.planner import plan
 from orchestrator.work import instance_uid
 from workers.attempt import Attempt
@@ -61,7 +62,8 @@ def planned(
     audio: Audio = Audio.STRIP,
 ) -> Plan:
     """What a job with ``--syntax`` and ``--profile`` would do. ``frame_packing``: tag the source so."""
-    wanted = tagged(chosen_profile(profile, syntax=syntax), frame_packing)
+    views = {3: Stereo.SIDE_BY_SIDE, 4: Stereo.TOP_BOTTOM, None: Stereo.NONE}[frame_packing]
+    wanted = chosen_profile(profile, syntax=syntax).model_copy(update={"handling": Handling(stereo=views)})
     return plan(source, wanted, audio=audio, modality="ES", destination_syntaxes=accepts)
 
 

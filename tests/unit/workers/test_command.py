@@ -12,7 +12,8 @@ import pytest
 from common.errors import UnsupportedSource
 from common.media import AudioStream, Description, Kind, Scan, VideoStream
 from common.recipes import ARCHIVE, Audio, Recipe
-from common.targets import aimed, coded_aspect, packing
+from common.stereo import packing
+from common.targets import aimed, coded_aspect
 from workers.encode import public
 from workers.ffmpeg import audio
 from workers.ffmpeg.command import encode_command, measure_command, reaudio_command, remux_command
