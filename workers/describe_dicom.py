@@ -14,7 +14,7 @@ from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import Description, DicomFacts, Kind, Steady, VideoStream
 from workers import describe_video
 from workers.describe_containers import HEAD_BYTES, check_whole, container_facts, container_name, signature
-from workers.describe_quick import NoDigest
+from workers.describe_quick import NoDigest, believed
 from workers.describe_timing import steady
 
 if TYPE_CHECKING:
@@ -63,18 +63,19 @@ def _video(header: Header, digest: SourceDigest | NoDigest) -> Description:
         layout = check_whole(payload, word)
         container = container_facts(payload, word, layout)
         length = _stream_length(header, padded, word, layout, payload)
-    media = read_media(lambda: _opened(header, length), quick=isinstance(digest, NoDigest))
+    quick = isinstance(digest, NoDigest)
+    media = read_media(lambda: _opened(header, length), quick=quick)
     announced = integer(header.dataset, "NumberOfFrames")
-    notes = media.notes
-    if announced != media.video.frame_count:
-        notes += (f"the header says {announced or 'no number of'} frames, the stream holds {media.video.frame_count}",)
+    notes, video = media.notes, believed(media.video, announced) if quick else media.video
+    if announced != video.frame_count:
+        notes += (f"the header says {announced or 'no number of'} frames, the stream holds {video.frame_count}",)
     facts = _facts(header, length)
     made = Description(
         kind=Kind.DICOM_VIDEO,
         digest=digest.finish(),
         size_bytes=digest.size,
         container=container_name(media.container, layout),
-        video=media.video,
+        video=video,
         audio=media.audio,
         other_streams=media.other_streams,
         video_streams=media.video_streams,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from common.media import VideoStream
 from workers.describe_timing import Cadence, cadence, fixed
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ QUICK_PACKETS = 100
 """Packets that are read and counted; a file that ends within them is described in full."""
 
 _INDEXED = "mov"  # FFmpeg's demuxer whose index names every sample; of others it names key frames, or what was read
+_BELIEVED = 0.02  # how far a reckoned number of frames may be off
 _MICROSECONDS = Fraction(1, 1_000_000)  # AV_TIME_BASE: unit of a container's duration
 
 
@@ -47,6 +49,12 @@ def whole_stream(
     count = max(frames, round(seconds * found.rate))
     sound = sum(track.bit_rate or 0 for track in container.streams.audio) * seconds / 8
     return count, max(stream_bytes, int(container.size - sound)), replace(found, duration_ms=float(1000 * seconds))
+
+
+def believed(video: VideoStream, announced: int) -> VideoStream:
+    """A stream whose header announces about as many frames as were reckoned: the header is taken at its word."""
+    near = abs(announced - video.frame_count) <= _BELIEVED * announced
+    return video.model_copy(update={"frame_count": announced}) if near and announced > 0 else video
 
 
 def _indexed(stream: AvVideo, frames_a_packet: Fraction, found: Cadence) -> tuple[int, int, Cadence]:

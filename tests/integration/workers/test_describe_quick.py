@@ -43,3 +43,12 @@ def test_a_short_clip_is_counted_in_full(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1,format=yuv420p", "-c:v", "libx264", str(path))
     full, quick = (describe(path, ".ts", quick=quick) for quick in (False, True))
     assert quick.video == full.video.model_copy(update={"stream_digest": None})
+
+
+def test_a_quick_description_of_a_file_with_mp3_sound_counts_video_packets_alone(tmp_path: Path) -> None:
+    path = tmp_path / "loud.ts"
+    seconds = str(FRAMES / 25)
+    scene = ("-f", "lavfi", "-i", f"testsrc2=s=96x64:r=25:d={seconds},format=yuv420p")
+    tone = ("-f", "lavfi", "-i", f"sine=d={seconds}:sample_rate=48000")
+    ffmpeg(*scene, *tone, "-c:v", "libx264", "-c:a", "libmp3lame", str(path))
+    assert describe(path, ".ts", quick=True).video.frame_count == pytest.approx(FRAMES, rel=0.02)
