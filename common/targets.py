@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from common import queues
 from common.conformance import check_stream
 from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
 from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
@@ -182,9 +183,11 @@ def holding(video: VideoStream, recipes: Iterable[Recipe]) -> Iterator[Recipe]:
 def telling(video: VideoStream, recipes: Sequence[Recipe]) -> tuple[Recipe, Finding]:
     """Of recipes none of which holds this source: the one whose obstacle says most, with it.
 
-    A size or rate that nothing holds says more than that one encoder has no fields, or that a syntax is for stereo.
+    A size or rate that nothing holds says more than that one encoder has no fields, or that a syntax is for stereo; and
+    what a device cannot do says nothing beside the CPU's encoders.
     """
-    refused = [(recipe, found[0]) for recipe in recipes if (found := obstacles(video, recipe))]
+    by_cpu = [recipe for recipe in recipes if queues.of_encoder(recipe.encoder) == queues.CPU] or recipes
+    refused = [(recipe, found[0]) for recipe in by_cpu if (found := obstacles(video, recipe))]
     return ([pair for pair in refused if pair[1].rule not in _LESSER_REASONS] or refused)[-1]
 
 

@@ -47,3 +47,9 @@ def show_refusal(file: str, error: Mapping[str, object], *, console: Console | N
     console.print(Text(plain(said), style="bold red"), soft_wrap=True)
     if error.get("hint"):
         console.print(Text(plain(f"  → {error['hint']}")), soft_wrap=True)
+
+
+def show_others(count: int, *, console: Console | None = None) -> None:
+    """How many files below the folders are no video."""
+    console = console or stderr_console()
+    console.print(Text(f"{count} other file{'' if count == 1 else 's'}: no video", style="dim"), soft_wrap=True)

@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.findings import show_findings, show_refusal
+from orchestrator.cli.findings import show_findings, show_others, show_refusal
 
 Answer = dict[str, Any]
 
@@ -27,7 +28,11 @@ def check(files: Sequence[Path], as_syntax: str | None, *, as_json: bool, errors
     ``errors_only``: warnings alone are 0; they are shown all the same.
     """
     options = [*(["--as", as_syntax] if as_syntax else []), *(["--errors-only"] if errors_only else [])]
-    return _ask("check", [*options, "--", *map(str, files)], show_findings, as_json)
+    others = Others(frozenset(map(str, files)))
+    code = _ask("check", [*options, "--", *map(str, files)], show_findings, as_json, others)
+    if others.count and not as_json:
+        show_others(others.count)
+    return code
 
 
 def measure(reference: Path, distorted: Path, *, as_json: bool) -> int:
@@ -37,14 +42,34 @@ def measure(reference: Path, distorted: Path, *, as_json: bool) -> int:
     return _ask("measure", [str(reference), str(distorted)], show_scores, as_json)
 
 
-def _ask(command: str, arguments: Iterator[str] | Sequence[str], show: Callable[[Answer], None], as_json: bool) -> int:
+@dataclass
+class Others:
+    """Files found below a folder that are no video: evidence, reports, stills. They are counted, not listed."""
+
+    asked: frozenset[str]
+    count: int = 0
+
+    def take(self, answer: Answer) -> bool:
+        """True when the answer is about one of them."""
+        other = answer.get("error", {}).get("code") == "NotVideo" and str(answer.get("file", "")) not in self.asked
+        self.count += other
+        return other
+
+
+def _ask(
+    command: str,
+    arguments: Iterator[str] | Sequence[str],
+    show: Callable[[Answer], None],
+    as_json: bool,
+    others: Others | None = None,
+) -> int:
     argv = [sys.executable, "-m", "workers", command, *arguments]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             if as_json:
                 sys.stdout.write(line)
                 sys.stdout.flush()
-            else:
+            elif others is None or not others.take(json.loads(line)):
                 _show(json.loads(line), show)
         return process.wait()
 
