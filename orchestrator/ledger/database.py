@@ -133,7 +133,7 @@ def _configure_sqlite(connection: SqliteConnection, _record: Any) -> None:
 
 
 CACHE = "cache_size=-16384"
-"""KiB: the inner pages of every index of a million items stay in memory, so a look-up reads one page; SQLite's own 2 MB do not hold them."""
+"""KiB: the inner pages of all indexes of a million items stay in memory, and a look-up reads one page. SQLite's own 2 MB are too few."""
 
 
 def _begin_immediate(connection: Any) -> None:
