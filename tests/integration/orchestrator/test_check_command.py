@@ -90,7 +90,7 @@ def sparse(path: Path, clip: Path, gibibytes: int) -> Path:
     """A DICOM file of so many GiB on paper: the clip, and a free box that takes no room on the disk."""
     from pydicom.dataset import Dataset
 
-    from common.dicom.encapsulation import _encoded, _file_meta  # the real writer would fill the disk
+    from common.dicom.encapsulation import encoded, file_meta  # the real writer would fill the disk
 
     stream = clip.read_bytes()
     free = gibibytes << 30
@@ -98,7 +98,7 @@ def sparse(path: Path, clip: Path, gibibytes: int) -> Path:
     header: Dataset = head(NumberOfFrames=10, Rows=64, Columns=96)
     longest = 2**32 - 2
     with path.open("wb") as out:
-        out.write(b"\0" * 128 + b"DICM" + _file_meta(header, "1.2.840.10008.1.2.4.102.1") + _encoded(header))
+        out.write(b"\0" * 128 + b"DICM" + file_meta(header, "1.2.840.10008.1.2.4.102.1") + encoded(header))
         out.write(bytes.fromhex("e07f1000 4f42 0000 ffffffff feff00e0 00000000"))
         left, pending = len(stream) + free, stream + box
         while left:
