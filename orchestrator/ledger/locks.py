@@ -5,6 +5,7 @@ PostgreSQL's advisory locks are numbers: the first eight bytes of the name's SHA
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 from sqlalchemy import Connection, Engine, select
@@ -73,11 +74,18 @@ class Leadership:
                 return True
             return self._ask()
         except SQLAlchemyError:
-            self.release()
+            self._drop()
             raise
 
     def release(self) -> None:
-        """Let another replica lead. The connection is closed, not pooled: the lock must go with it."""
+        """Let another replica lead, at once: a session's end would free the lock a moment later."""
+        if self._connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                self._connection.execute(select(func.pg_advisory_unlock(self._number)))
+        self._drop()
+
+    def _drop(self) -> None:
+        """The connection is closed, not pooled: the lock must go with it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()
