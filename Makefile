@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: env demo test check bench chaos confusion lock clean help
+.PHONY: env demo test check bench chaos confusion matrix lock clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -38,6 +38,9 @@ chaos: env  ## kill parts of a working farm at random and prove that nothing is 
 
 confusion: env  ## what `cinefarm check` and dciodvfy say of 220 files, most of them illegal (docs/confusion.md)
 	@PYTHONPATH=tests $(BIN)/python -m support.corpus.table
+
+matrix: env  ## every source to every target, proven by four judges (docs/matrix.md); needs Orthanc and dciodvfy
+	@PYTHONPATH=tests $(BIN)/python -m support.matrix
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock

@@ -34,6 +34,9 @@ NEVER_ENCODED = {
 MPEG2_SCALES = {"archive": (4, 3, 2, 1), "diagnostic": (3, 2, 1), "review": (6, 4, 3)}
 """Profile → finest quantiser scale on each rung of MPEG-2. docs/targets.md has what they measure."""
 
+MVC_PROFILES = frozenset({"Stereo High", "Multiview High"})
+"""Profiles of H.264 Annex H: their further views are lost in what FFmpeg decodes."""
+
 FIELD_ENCODERS = frozenset({"libx264", "mpeg2video"})
 """Encoders that code the two fields of a frame as such."""
 
@@ -227,6 +230,9 @@ def _of_encoder(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
         found = f"HDR video ({HDR_TRANSFERS[video.transfer]})"
         remedy = "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
         return (_finding("depth", "ITU-R BT.2100", found, "10 bits a sample", remedy),)
+    if video.profile in MVC_PROFILES:
+        found, remedy = "two views, one coded from the other (MVC)", "Keep or rewrap it under .106."
+        return (_finding("views", "H.264 Annex H", found, "a decoder of both views, which FFmpeg has not", remedy),)
     if video.frame_packed and codec != "h264":
         found = "two views packed into a frame"
         return (_finding("packing", "PS3.5 8.2.8", found, "a stream that says so", "Encode to .105."),)

@@ -7,6 +7,7 @@ from math import ceil
 from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid
 from common.media import Description
 from common.orders import Split
+from common.targets import MVC_PROFILES
 from orchestrator.acceptance import Destinations, short
 
 _PLAIN = (f"{ROOT}.102", f"{ROOT}.103", f"{ROOT}.104")
@@ -14,8 +15,6 @@ _PACKED = (f"{ROOT}.105", f"{ROOT}.102", f"{ROOT}.103")
 _MVC = (f"{ROOT}.106",)
 _MPEG2 = (f"{ROOT}.100", f"{ROOT}.101")
 _HEVC = (f"{ROOT}.107", f"{ROOT}.108")
-
-MVC_PROFILES = frozenset({"Stereo High", "Multiview High"})
 
 GOP_BYTES = 64 << 20
 """A part ends at the last GOP border before its limit: eight seconds at the highest rate of level 4.1 (62.5 Mbit/s) are lost."""

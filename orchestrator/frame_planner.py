@@ -8,10 +8,11 @@ from common.dicom.frame_syntaxes import KEPT_AS_THEY_ARE, frame_syntax, short
 from common.dicom.sop_classes import target_class
 from common.errors import NoLegalPath
 from common.frame_recipes import FrameRecipe
-from common.media import Description, DicomFacts, Kind
+from common.media import Description, DicomFacts, Kind, Scan, VideoStream
 from common.orders import Path, Plan
 from common.queues import CPU
 from common.recipes import Audio, Profile
+from common.targets import MVC_PROFILES
 from orchestrator.acceptance import Destinations
 
 SAMPLES_PER_SECOND = {"jpegls": 18e6, "jpeg2000": 6e6, "htj2k": 60e6, "rle": 40e6, "jpeg": 30e6}
@@ -103,6 +104,9 @@ def _fitting(description: Description, recipes: Sequence[FrameRecipe], destinati
     if not taken:
         targets = " or ".join(dict.fromkeys(short(recipe.transfer_syntax_uid) for recipe in recipes))
         raise NoLegalPath(f"the destination does not take {targets}", rule="destination.syntax")
+    if description.kind is not Kind.DICOM_FRAMES:
+        _check_video(description.video)
+        return taken
     obstacles = {recipe: obstacle(description, recipe) for recipe in taken}
     fitting = [recipe for recipe in taken if not obstacles[recipe]]
     if not fitting:
@@ -111,11 +115,29 @@ def _fitting(description: Description, recipes: Sequence[FrameRecipe], destinati
     return fitting
 
 
+def _check_video(video: VideoStream) -> None:
+    """Frames are made of what a decoder gives as 8-bit RGB, and it turns and deinterlaces nothing.
+
+    Raises:
+        NoLegalPath: the video is more than that.
+    """
+    obstacles = (
+        (video.bit_depth != 8, "frames.bits", f"video of {video.bit_depth} bits"),
+        (video.rotation != 0, "frames.rotation", f"video that is shown turned by {video.rotation} degrees"),
+        (video.scan is not Scan.PROGRESSIVE, "frames.scan", "interlaced video"),
+        (video.profile in MVC_PROFILES, "frames.views", "video of two views (H.264 Annex H)"),
+    )
+    for there, rule, words in obstacles:
+        if there:
+            hint = "Choose a video syntax: docs/targets.md has what each holds."
+            raise NoLegalPath(f"{words} does not become frames of 8-bit RGB", hint=hint, rule=rule)
+
+
 def obstacle(description: Description, recipe: FrameRecipe) -> str:
     """Why this recipe cannot hold these pixels; empty where it can."""
-    syntax, video, facts = frame_syntax(recipe.transfer_syntax_uid), description.video, description.dicom
-    if description.kind is not Kind.DICOM_FRAMES or facts is None:
-        return "" if video.bit_depth == 8 else f"video of {video.bit_depth} bits: frames are made of 8-bit video alone"
+    syntax, facts = frame_syntax(recipe.transfer_syntax_uid), description.dicom
+    if facts is None:
+        return ""
     if facts.bits_stored not in syntax.stored:
         return f"{facts.bits_stored} bits stored do not fit {syntax.name} ({syntax.clause})"
     if facts.pixel_representation and not syntax.signed:

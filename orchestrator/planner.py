@@ -157,7 +157,7 @@ class _Wanted:
         if profile.target in NEVER_ENCODED:
             why, hint = NEVER_ENCODED[profile.target]
             message = f"nothing is encoded to {short(profile.target)}: {why}; {why_not}"
-            raise NoLegalPath(message, hint=hint, rule=closed[-1].rule)
+            raise NoLegalPath(message, hint=hint, rule="target.encoder")
         if not profile.ladder:
             raise NoLegalPath(
                 f"profile {profile.name} never encodes, and this source is not legal as it is: {why_not}",

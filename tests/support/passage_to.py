@@ -60,11 +60,12 @@ def planned(
     accepts: Sequence[str] | None = None,
     frame_packing: Literal[3, 4] | None = None,
     audio: Audio = Audio.STRIP,
+    rung: int = 0,
 ) -> Plan:
     """What a job with ``--syntax`` and ``--profile`` would do. ``frame_packing``: tag the source so."""
     views = {3: Stereo.SIDE_BY_SIDE, 4: Stereo.TOP_BOTTOM, None: Stereo.NONE}[frame_packing]
     wanted = chosen_profile(profile, syntax=syntax).model_copy(update={"handling": Handling(stereo=views)})
-    return plan(source, wanted, audio=audio, modality="ES", destination_syntaxes=accepts)
+    return plan(source, wanted, audio=audio, rung=rung, modality="ES", destination_syntaxes=accepts)
 
 
 def make(
@@ -89,9 +90,25 @@ def make(
     chosen = planned(
         description, syntax, profile, frame_packing=frame_packing, audio=Audio.KEEP if sound else Audio.STRIP
     )
-    if chosen.recipe is not None and chosen.recipe.preset and preset:
-        recipe = chosen.recipe.model_copy(update={"preset": preset})
-        chosen = chosen.model_copy(update={"recipe": recipe})
+    chosen = quicker(chosen, preset) if preset else chosen
+    done, store = carried_out(source, description, chosen, folder, keep_stream=keep_stream)
+    instance = folder / "instance.dcm"
+    instance.write_bytes(store.get(done.instance_key))
+    return Made(description, chosen, done, instance, _stream(instance, folder))
+
+
+def quicker(chosen: Plan, preset: str) -> Plan:
+    """The plan with another preset, where its encoder has any."""
+    if chosen.recipe is None or not chosen.recipe.preset:
+        return chosen
+    return chosen.model_copy(update={"recipe": chosen.recipe.model_copy(update={"preset": preset})})
+
+
+def carried_out(
+    source: Path, description: Description, chosen: Plan, folder: Path, *, keep_stream: Path | None = None
+) -> tuple[TranscodeDone, FolderStore]:
+    """What a worker makes of a plan, and the store that holds it. Raises: AssertionError: as ``make`` says."""
+    header_key = None if description.dicom else "headers/h.json"
     store = FolderStore(folder / "store")
     store.put("headers/h.json", json.dumps(HEADER).encode())
     store.adopt("sources/one", source)
@@ -102,9 +119,9 @@ def make(
         source_key="sources/one",
         description=description,
         plan=chosen,
-        header_key=None if description.dicom else "headers/h.json",
+        header_key=header_key,
         output_prefix=f"results/{description.digest}/work",
-        sop_instance_uid=instance_uid(description, None if description.dicom else "headers/h.json", chosen),
+        sop_instance_uid=instance_uid(description, header_key, chosen),
         original_instance_uid=description.dicom.sop_instance_uid if description.dicom else "",
     )
     scratch = folder / "scratch"
@@ -115,9 +132,7 @@ def make(
     assert done.verdict.passed, done.verdict.misses
     errors = [finding for finding in done.findings if finding.severity == "error"]
     assert not errors, errors
-    instance = folder / "instance.dcm"
-    instance.write_bytes(store.get(done.instance_key))
-    return Made(description, chosen, done, instance, _stream(instance, folder))
+    return done, store
 
 
 def _stream(instance: Path, folder: Path) -> Path:

@@ -235,6 +235,7 @@ def test_nothing_is_encoded_to_stereo_high_and_the_refusal_says_why(film: Callab
     with pytest.raises(NoLegalPath, match="MVC") as refused:
         planned(description, ".106")
     assert ".105" in refused.value.hint
+    assert refused.value.rule == "target.encoder"
 
 
 @pytest.mark.parametrize("syntax", [None, ".106"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.dicom.frame_syntaxes import FRAME_SYNTAXES, KEPT_AS_THEY_ARE, frame_syntax
 from common.errors import NoLegalPath
-from common.media import Description, DicomFacts, Kind, VideoStream
+from common.media import Description, DicomFacts, Kind, Scan, VideoStream
 from common.orders import Path
 from common.recipes import ARCHIVE, PRIMARY, in_frames
 from orchestrator import work
@@ -106,6 +106,25 @@ def test_video_is_left_to_the_video_paths_unless_images_were_asked_for() -> None
     asked = plan(clip, in_frames(ARCHIVE, JPEG_LS), modality="ES")
     assert asked.path is Path.FRAMES
     assert "converted to RGB" in asked.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"bit_depth": 10}, "frames.bits"),
+        ({"rotation": 90}, "frames.rotation"),
+        ({"scan": Scan.TOP_FIELD_FIRST}, "frames.scan"),
+        ({"profile": "Stereo High"}, "frames.views"),
+    ],
+)
+def test_video_that_is_more_than_8_bit_rgb_is_refused_before_a_worker_has_it(
+    changes: dict[str, object], rule: str
+) -> None:
+    clip = described(Kind.VIDEO, codec="h264", pixel_format="yuv420p", **changes)
+    with pytest.raises(NoLegalPath) as refused:
+        plan(clip, in_frames(ARCHIVE, JPEG_LS), modality="ES")
+    assert refused.value.rule == rule
+    assert "video syntax" in refused.value.hint
 
 
 def test_a_jpeg_ladder_climbs_in_quality_under_the_profiles_gate() -> None:

@@ -94,6 +94,13 @@ def test_a_target_that_the_destination_does_not_take_is_refused() -> None:
         plan(clip(), aimed(ARCHIVE, f"{ROOT}.101"), modality="ES", destination_syntaxes=[f"{ROOT}.102"])
 
 
+def test_a_second_view_is_not_lost_by_encoding_what_a_decoder_shows() -> None:
+    stereo = clip(profile="Stereo High", level_idc=42)
+    with pytest.raises(NoLegalPath, match="MVC") as refused:
+        plan(stereo, aimed(ARCHIVE, f"{ROOT}.102"), modality="ES")
+    assert (refused.value.rule, refused.value.hint) == ("target.views", "Keep or rewrap it under .106.")
+
+
 def test_a_profile_that_never_encodes_does_not_begin_to() -> None:
     with pytest.raises(NoLegalPath, match="never encodes"):
         plan(clip(), aimed(LOSSLESS, f"{ROOT}.101"), modality="ES")
