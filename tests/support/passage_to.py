@@ -60,12 +60,11 @@ def planned(
     accepts: Sequence[str] | None = None,
     frame_packing: Literal[3, 4] | None = None,
     audio: Audio = Audio.STRIP,
-    rung: int = 0,
 ) -> Plan:
     """What a job with ``--syntax`` and ``--profile`` would do. ``frame_packing``: tag the source so."""
     views = {3: Stereo.SIDE_BY_SIDE, 4: Stereo.TOP_BOTTOM, None: Stereo.NONE}[frame_packing]
     wanted = chosen_profile(profile, syntax=syntax).model_copy(update={"handling": Handling(stereo=views)})
-    return plan(source, wanted, audio=audio, rung=rung, modality="ES", destination_syntaxes=accepts)
+    return plan(source, wanted, audio=audio, modality="ES", destination_syntaxes=accepts)
 
 
 def make(

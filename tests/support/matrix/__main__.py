@@ -1,4 +1,4 @@
-"""The page of the matrix on standard output, every chosen cell made and proven: ``make matrix > docs/matrix.md`` (two minutes)."""
+"""The page of the matrix on standard output, every chosen cell made and proven: ``make matrix > docs/matrix.md``."""
 
 from __future__ import annotations
 

@@ -42,10 +42,6 @@ MADE: Mapping[str, tuple[str, ...]] = {
 }
 """Target → the sources that are really brought there: every codec, scan and kind that it is likely to meet, three at least."""
 
-RUNGS: Mapping[tuple[str, str], int] = {("avi-vga", ".50"): 2}
-"""(source, target) → the rung that passes the gate, where the first does not: a farm finds it by climbing. Hard edges of colour
-need 4:4:4."""
-
 TWINS: Mapping[str, tuple[str, ...]] = {target: MADE[target.removesuffix(".1")][:3] for target in FRAGMENTABLE}
 
 CHOSEN: tuple[tuple[str, str], ...] = tuple(
@@ -82,12 +78,11 @@ class Shelf:
         return self._described[source.name]
 
     def step(self, source: Source, target: str) -> Step:
-        """What a job with ``--syntax`` would do at the rung that its gate lets pass. A twin is planned as its base."""
+        """What a job with ``--syntax`` would do; a twin is planned as its base."""
         _, description = self.of(source)
         syntax = target.removesuffix(".1") if target in TWINS else target
-        rung = RUNGS.get((source.name, target), 0)
         try:
-            return Step(planned(description, syntax, frame_packing=source.packing, rung=rung))
+            return Step(planned(description, syntax, frame_packing=source.packing))
         except NoLegalPath as refused:
             return Step(None, refused.rule)
 

@@ -166,7 +166,10 @@ PLAIN = (
         "dvd", "MPEG-2 Main Level program stream, 720×480i at 29.97, 16:9", ".mpg",
         clip(MPEG2.but(size=(720, 480), rate="30000/1001", frames=8, options=f"{' '.join(_FIELDS)} -vf setfield=tff,setsar=32/27")),
     ),
-    Source("avi-vga", "MPEG-4 Part 2 in AVI, 640×480 at 30", ".avi", shot("640x480", "30", 10, *_LEGACY)),
+    Source(
+        "avi-vga", "MPEG-4 Part 2 in AVI, 640×480 at 30, soft pictures", ".avi",
+        shot("640x480", "30", 10, *_LEGACY, filters="gblur=sigma=5"),
+    ),
     Source(
         "variable-rate", "MPEG-4 Part 2 in MP4, 160×120, variable rate", ".mp4", variable_rate(*_LEGACY),
     ),

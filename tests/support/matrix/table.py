@@ -36,7 +36,7 @@ docs/plan.md, and below). Behind it stand the proofs of the cells that are reall
 | rule beside those of the checker | what it says |
 |---|---|
 | `target.…` | this encoder, or a decoder before it, cannot do it: docs/targets.md |
-| `frames.bits`, `frames.rotation`, `frames.scan`, `frames.views` | neither the decoder, which gives 8-bit RGB, nor the coder holds it: docs/frames.md |
+| `frames.bits`, `.rotation`, `.scan`, `.views` | neither the decoder, which gives 8-bit RGB, nor the coder holds it: docs/frames.md |
 | `source.frames` | single pictures are no video stream, and nothing is encoded to this target |
 
 ## The sources
