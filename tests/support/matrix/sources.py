@@ -65,20 +65,19 @@ def _wrapped(path: Path, payload: bytes, stream: Stream, syntax: str) -> None:
     path.write_bytes(Instance(stream, syntax).build(payload))
 
 
-_BASE_VIEW = "8x8dct=1:cabac=1:slices=1:bframes=0:aud=1:repeat-headers=1"
-_MVC = H264.but(frames=8, muxer="es", options=f"-level:v 4.2 -x264-params {_BASE_VIEW}")
+_BASE_VIEW = "-level:v 4.2 -x264-params 8x8dct=1:cabac=1:slices=1:bframes=0:aud=1:repeat-headers=1"
+_MVC = H264.but(frames=8, muxer="es", options=_BASE_VIEW)
+_MVC_30 = _MVC.but(size=(320, 240), rate="30", frames=10)
 
 
-def bare_multiview(path: Path) -> None:
-    """A synthetic Stereo High stream."""
-    path.write_bytes(stereo_high(Workshop(path.parent).bytes(_MVC)))
-
-
-def multiview(path: Path) -> None:
-    """The same in the container that the file's name asks for."""
+def multiview(path: Path, stream: Stream = _MVC) -> None:
+    """A synthetic Stereo High stream: bare, or in the container that the file's name asks for."""
     bare = path.with_name(f"{path.stem}-bare.264")
-    bare_multiview(bare)
-    ffmpeg("-f", "h264", "-r", _MVC.rate, "-i", str(bare), "-c", "copy", str(path))
+    bare.write_bytes(stereo_high(Workshop(path.parent).bytes(stream)))
+    if path.suffix == bare.suffix:
+        bare.rename(path)
+        return
+    ffmpeg("-f", "h264", "-r", stream.rate, "-i", str(bare), "-c", "copy", str(path))
     bare.unlink()
 
 
@@ -212,8 +211,8 @@ PLAIN = (
         "untagged-stereo", "MPEG-4 Part 2 in AVI, two views side by side that the policy names", ".avi",
         shot("320x120", "25", 8, *_LEGACY), packing=3,
     ),
-    Source("stereo-high", "synthetic Stereo High (MVC), bare", ".264", bare_multiview),
-    Source("stereo-high-ts", "synthetic Stereo High in a transport stream", ".ts", multiview),
+    Source("stereo-high", "synthetic Stereo High (MVC), bare, 160×120 at 25", ".264", multiview),
+    Source("stereo-high-ts", "synthetic Stereo High in a transport stream, 320×240 at 30", ".ts", lambda path: multiview(path, _MVC_30)),
     Source("camera-hevc", "HEVC Main in MP4, 160×120 at 25", ".mp4", clip(HEVC)),
     Source(
         "endoscope-4k", "HEVC Main in MP4, 3840×2160 at 30", ".mp4",

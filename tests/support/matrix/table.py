@@ -17,8 +17,8 @@ Proofs = Mapping[tuple[str, str], str]
 
 _HEAD = """# Matrix: every source, every target
 
-Made by `make matrix > docs/matrix.md`; do not edit. Cinefarm {cinefarm}, streams by FFmpeg {ffmpeg}, judged by {dciodvfy},
-PyAV {pyav}, pydicom {pydicom} and Orthanc {orthanc}.
+Made by `make matrix > docs/matrix.md`; do not edit. Cinefarm {cinefarm}, streams by FFmpeg {ffmpeg}.
+Judges: dciodvfy ({dciodvfy}), PyAV {pyav}, pydicom {pydicom}, Orthanc {orthanc}.
 
 A cell is what `cinefarm plan --syntax TARGET` decides for the source: *keep* (to the byte), *rewrap* (the bitstream is copied),
 *encode*, *frames* (each frame coded by itself), or – with the rule that closed the last path (docs/conformance-rules.md,
@@ -35,9 +35,8 @@ docs/plan.md, and below). Behind it stand the proofs of the cells that are reall
 
 | rule beside those of the checker | what it says |
 |---|---|
-| `target.…` | this encoder, or a decoder before it, cannot do it: docs/targets.md |
+| `target.…` | the encoder, or the decoder before it, cannot do it; for .106 there is none: docs/targets.md |
 | `frames.bits`, `.rotation`, `.scan`, `.views` | neither the decoder, which gives 8-bit RGB, nor the coder holds it: docs/frames.md |
-| `source.frames` | single pictures are no video stream, and nothing is encoded to this target |
 
 ## The sources
 
@@ -104,7 +103,7 @@ def shown(text: str) -> dict[tuple[str, str], tuple[str, str]]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| source |"):
             columns = cells[1:]
-        elif name := re.match(r"\| `([^`]+)` \|", line):
+        elif columns and (name := re.match(r"\| `([^`]+)` \|", line)):
             pairs = zip(columns, cells[1:], strict=True)
             found |= {(name[1], column): _read(cell) for column, cell in pairs if column[0] in ".R"}
     return found
