@@ -213,6 +213,8 @@ def test_jpeg_frames_meet_their_gate_and_say_that_they_lost_something(bench: Ben
     assert made.SOPInstanceUID != "2.25.4711"
     assert made.SourceImageSequence[0].ReferencedSOPInstanceUID == "2.25.4711"
     assert made.ImageType[0] == "DERIVED"
+    # of whole chroma (4:4:4) on this rung, and labelled so all the same: PS3.5 Table 8.2.1-1 has no YBR_FULL for .50
+    assert made.PhotometricInterpretation == ("MONOCHROME2" if kind == "mono8" else "YBR_FULL_422")
     assert len(pydicom.pixels.pixel_array(made)) == 3
 
 
