@@ -126,7 +126,8 @@ def _image(shape: Shape, recipe: FrameRecipe, frames: int) -> CodedImage:
     if photometric == "RGB":
         photometric = frame_syntax(recipe.transfer_syntax_uid).rgb_as
     if recipe.codec == "jpeg" and shape.samples == 3:
-        photometric = "YBR_FULL_422"  # whatever the sampling: PS3.5 Table 8.2.1-1, and PS3.3 C.7.6.3.1.2 on JPEG streams
+        # whatever the sampling: PS3.5 Table 8.2.1-1, and PS3.3 C.7.6.3.1.2 on JPEG streams
+        photometric = "YBR_FULL_422"
     return CodedImage(
         frames=frames,
         rows=shape.rows,
