@@ -144,21 +144,6 @@ def obstacles(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
     return broken or _beyond_level(made, recipe)
 
 
-def carried_under(video: VideoStream) -> tuple[str, ...]:
-    """Syntaxes that a plain bitstream is held against as it is, the most widely read first.
-
-    Plain MPEG-2 is transcoded unless an MPEG-2 target is asked for: no browser and so no web viewer plays it. An object that
-    already is DICOM MPEG-2 is kept as it is. Two views packed into a frame belong under the syntax that says so.
-    """
-    if video.codec == "hevc":
-        return (f"{ROOT}.107", f"{ROOT}.108")
-    if video.codec != "h264":
-        return ()
-    if video.profile == "Stereo High":
-        return (STEREO_HIGH,)
-    return (PACKED,) if video.frame_packed else (f"{ROOT}.102", f"{ROOT}.104")
-
-
 def preferred(profile: Profile, rung: int, source: Description) -> tuple[Recipe, ...]:
     """The recipes of a rung, those first that keep what others lose: two views that know of each other, more than 8 bits."""
     recipes = profile.recipes(rung)
