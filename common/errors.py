@@ -85,6 +85,12 @@ class UnsupportedSource(InputError):
     """No decoder or rule covers this source."""
 
 
+class Uncuttable(InputError):
+    """A stream that must become several instances has no place where a part could begin: its pictures are to be coded anew."""
+
+    default_hint = "Choose a profile that encodes, or a destination that takes a fragmentable syntax or larger objects."
+
+
 class PolicyError(CinefarmError):
     """The job's settings do not allow a result."""
 

@@ -43,7 +43,7 @@ class Forced(Value):
 class Split(Value):
     """One source becomes several instances, cut at GOP borders, that play alone and refer to each other."""
 
-    parts: int = Field(ge=2, description="how many at least; planned from the size, so one more may be needed")
+    parts: int = Field(ge=2, description="about how many: planned from the size, key frames and real sizes decide")
     limit_bytes: int = Field(gt=0, description="most bytes of a part's stream")
     rule: str
     clause: str
@@ -197,8 +197,20 @@ class AssembleOrder(OrderBase):
     chunks: tuple[ChunkRef, ...] = Field(description="in order of time, without gap or overlap")
 
 
+class InstancePart(Value):
+    """One of several instances that one source became: frames ``first_frame`` (from 0) and on, in display order."""
+
+    instance_key: str
+    instance_digest: str
+    instance_bytes: int
+    sop_instance_uid: str
+    first_frame: int = 0
+    frames: int = 0
+    video_bytes: int = 0
+
+
 class DeliverOrder(OrderBase):
-    """Bring one produced instance to one destination. Result: DeliverDone."""
+    """Bring what one item became to one destination: one instance, or its parts one after the other. Result: DeliverDone."""
 
     kind: Literal["deliver"] = "deliver"
     destination: str = Field(description="URI: a folder path or dicom://AET@host:port")
@@ -213,6 +225,14 @@ class DeliverOrder(OrderBase):
     transfer_syntax_uid: str
     bytes_per_second: int | None = Field(default=None, description="limit of the destination, over all workers")
     sharers: int = Field(default=1, ge=1, description="deliveries to it at a time: a worker's share without the broker")
+    parts: tuple[InstancePart, ...] = Field(default=(), description="of a split item; the fields above are the first's")
+
+    @property
+    def each(self) -> tuple[DeliverOrder, ...]:
+        """An order for every instance, in order of time."""
+        fields = ("instance_key", "instance_digest", "instance_bytes", "sop_instance_uid")
+        each = ({name: getattr(part, name) for name in fields} for part in self.parts)
+        return tuple(self.model_copy(update=one | {"parts": ()}) for one in each) or (self,)
 
 
 AnyOrder = DescribeOrder | TranscodeOrder | SplitOrder | ChunkOrder | AssembleOrder | DeliverOrder
@@ -256,7 +276,11 @@ class DescribeDone(Value):
 
 
 class TranscodeDone(Value):
-    """A produced instance, or the evidence of why there is none (verdict not passed, or findings with errors)."""
+    """A produced instance, or the evidence of why there is none (verdict not passed, or findings with errors).
+
+    Of a split source ``instance_key``, ``instance_digest`` and ``sop_instance_uid`` are the first part's, and the bytes are
+    those of all parts together.
+    """
 
     kind: Literal["transcode"] = "transcode"
     instance_key: str = ""
@@ -274,6 +298,22 @@ class TranscodeDone(Value):
     output_frames: int = 0
     video_bytes: int = 0
     reused: bool = Field(default=False, description="an earlier attempt's result was found and used")
+    parts: tuple[InstancePart, ...] = Field(default=(), description="of a split source, in order of time; else empty")
+
+    @property
+    def instances(self) -> tuple[InstancePart, ...]:
+        """All that was stored: the parts, the one instance, or nothing."""
+        if self.parts or not self.instance_key:
+            return self.parts
+        whole = {name: getattr(self, name) for name in ("instance_key", "instance_digest", "instance_bytes")}
+        return (
+            InstancePart(
+                **whole,
+                sop_instance_uid=self.sop_instance_uid,
+                frames=self.output_frames,
+                video_bytes=self.video_bytes,
+            ),
+        )
 
 
 class SplitDone(Value):
@@ -305,7 +345,7 @@ class DeliverDone(Value):
     """An object that arrived, and how that was proven."""
 
     kind: Literal["deliver"] = "deliver"
-    location: str = Field(description="path below the destination, or the SOP Instance UID in an archive")
+    location: str = Field(description="path below the destination, or the SOP Instance UID in an archive; a line a part")
     proof: str = Field(description="'sha256' (bytes compared), 'status 0000' (C-STORE answer), ...")
 
 

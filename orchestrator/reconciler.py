@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +27,9 @@ log = logger(__name__)
 PAGE = 500
 """Items looked at between two questions whether to stop; no transaction is open while the store is asked."""
 
-INSTANCE = "/instance.dcm"
+INSTANCE = re.compile(r"/instance(-\d+)?\.dcm(\.[0-9a-f]+\.arrived)?$")
+"""Whole instances, the parts of split ones, and the notes of which parts have arrived; not the evidence."""
+
 UNSETTLED = [State.FOUND, State.DESCRIBED, State.PLANNED, State.QUEUED, State.RUNNING, State.PRODUCED, State.FAILED]
 """Whose instance is kept: of what goes on, and of a failed delivery, so that a retry need not encode again."""
 
@@ -135,7 +138,7 @@ def delete_orphans(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[]
     come up in this moment, it finds its instance lost and makes it again. Evidence stays.
     """
     deleted = 0
-    instances = (key for key in store.keys("results/") if key.endswith(INSTANCE))
+    instances = (key for key in store.keys("results/") if INSTANCE.search(key))
     keys = chain(instances, store.keys("chunks/"))
     while not stopped() and (batch := list(islice(keys, PAGE))):
         for key in _needless(ledger, batch):
@@ -173,7 +176,7 @@ def _deliveries(session: Session, item_ids: list[str]) -> list[Delivery]:
 
 def _stored(store: ObjectStore, item: Item) -> bool:
     made = TranscodeDone.model_validate(item.result)
-    return store.size(made.instance_key) == made.instance_bytes
+    return all(store.size(part.instance_key) == part.instance_bytes for part in made.instances)
 
 
 def _vanished(delivery: Delivery, *, mounted_only: bool) -> bool:
@@ -182,4 +185,4 @@ def _vanished(delivery: Delivery, *, mounted_only: bool) -> bool:
         return False
     if mounted_only and not Path(destination.path).is_dir():
         return False
-    return not Path(destination.path, delivery.location).exists()
+    return not all(Path(destination.path, place).exists() for place in delivery.location.split("\n"))

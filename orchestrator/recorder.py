@@ -243,7 +243,8 @@ class Recorder:
         for state in (State.DELIVERED, State.COMMITTED, State.DONE):
             _move(item, state)
         # the destinations have proven that they hold it: the store keeps the evidence only
-        session.info.setdefault("spent", []).append(TranscodeDone.model_validate(item.result).instance_key)
+        made = TranscodeDone.model_validate(item.result)
+        session.info.setdefault("spent", []).extend(part.instance_key for part in made.instances)
 
     def _failed(self, session: Session, item: Item, attempt: Attempt, failure: Failure) -> None:
         if failure.code == "NotVideo":
@@ -274,7 +275,8 @@ class Recorder:
         self, session: Session, item: Item, attempt: Attempt, failure: Failure, wait: float | None
     ) -> None:
         delivery = session.get_one(Delivery, attempt.delivery_id)
-        if self._store.size(TranscodeDone.model_validate(item.result).instance_key) is None:
+        made = TranscodeDone.model_validate(item.result)
+        if any(self._store.size(part.instance_key) is None for part in made.instances):
             delivery.state = "pending"
             _move(item, State.PLANNED, "the stored instance was lost before it was delivered: it is made again")
             return

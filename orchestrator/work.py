@@ -27,7 +27,7 @@ def source_key(item: Item) -> str:
 
 
 def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
-    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe, audio and handling, hexadecimal.
+    """What is made, apart from the source: SHA-256 over path, class, syntax, recipe, audio, handling and size of parts, hexadecimal.
 
     ``cuts``: first frames of the chunks that the video is made of: they shape its bytes.
     """
@@ -35,6 +35,7 @@ def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
     return _digest(
         {
             **({"cuts": list(cuts)} if cuts else {}),
+            **({"split": plan.split.limit_bytes} if plan.split else {}),
             **({"handling": plan.handling.model_dump(mode="json")} if plan.handling != AS_IT_IS else {}),
             "path": plan.path,
             "class": plan.sop_class_uid,
@@ -98,7 +99,7 @@ def transcode_order(item: Item, attempt: int, *, plan: Plan | None = None, cuts:
 
 
 def deliver_order(item: Item, delivery: Delivery, attempt: int) -> DeliverOrder:
-    """The order to bring an item's instance to one destination."""
+    """The order to bring an item's instance, or all its parts, to one destination."""
     made = TranscodeDone.model_validate(item.result)
     return DeliverOrder(
         order_id=new_order_id(),
@@ -108,6 +109,7 @@ def deliver_order(item: Item, delivery: Delivery, attempt: int) -> DeliverOrder:
         instance_key=made.instance_key,
         instance_digest=made.instance_digest,
         instance_bytes=made.instance_bytes,
+        parts=made.parts,
         evidence_keys=made.evidence_keys,
         study_uid=made.study_uid,
         series_uid=made.series_uid,

@@ -26,6 +26,7 @@ def evidence(
     frames: dict[str, Any] | None = None,
     mapping: tuple[Shown, ...] = (),
     stream_digest: str | None = None,
+    pictures: tuple[str, ...] = (),
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
@@ -34,7 +35,8 @@ def evidence(
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
     policy changed the pictures; elementary_stream where the video was copied: the SHA-256 of its stream in the source and in
-    Pixel Data, in the normal form of workers.elementary (null: not taken).
+    Pixel Data, in the normal form of workers.elementary (null: not taken). Of a split source output is the first part with the
+    bytes of all, and parts lists each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -45,7 +47,7 @@ def evidence(
             "size_bytes": done.instance_bytes,
             "video_bytes": done.video_bytes,
             "frames": done.output_frames,
-            "sop_instance_uid": order.sop_instance_uid,
+            "sop_instance_uid": done.sop_instance_uid if done.parts else order.sop_instance_uid,
             "sop_class_uid": order.plan.sop_class_uid,
             "transfer_syntax_uid": order.plan.transfer_syntax_uid,
         },
@@ -60,6 +62,11 @@ def evidence(
     if order.plan.path in (Path.REWRAP, Path.REAUDIO):
         before = order.description.video.stream_digest
         value["elementary_stream"] = {"source_sha256": before, "output_sha256": stream_digest}
+    if done.parts:
+        value["parts"] = [
+            part.model_dump(mode="json") | {"pictures_sha256": digest}
+            for part, digest in zip(done.parts, pictures, strict=True)
+        ]
     if chunks:
         value["chunks"] = list(chunks)
     if frames is not None:

@@ -24,7 +24,7 @@ def shown_times(payload: Payload) -> ShownTimes | None:
         return None
     from workers.describe_media import read_media
 
-    media = read_media(lambda: _opened(payload), decode=False)
+    media = read_media(lambda: opened(payload), decode=False)
     if len(media.times) != payload.output.video.frame_count:
         raise UnreadableSource(
             f"{len(media.times)} of {payload.output.video.frame_count} frames have a time of their own"
@@ -37,7 +37,8 @@ def frame_time_vector(shown: ShownTimes | None) -> tuple[float, ...] | None:
     return None if shown is None else vector_of(shown.ticks, Fraction(1000) * shown.time_base)
 
 
-def _opened(payload: Payload) -> Path | io.BufferedReader:
+def opened(payload: Payload) -> Path | io.BufferedReader:
+    """What a demuxer reads of a payload: its file, or the fragments of a DICOM object as one stream."""
     from common.dicom.pixel_stream import FragmentReader, fragments
 
     facts = payload.output.dicom

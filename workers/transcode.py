@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InternalFault, ProgramFailed, UnreadableSource
 from common.logs import logger
 from common.media import Description, Kind
-from common.orders import Finding, Pooled, TranscodeDone, TranscodeOrder, Verdict
+from common.orders import Finding, InstancePart, Pooled, TranscodeDone, TranscodeOrder, Verdict
 from common.orders import Path as Way
 from common.process import Limits, call
 from common.settings import Settings
@@ -28,6 +28,7 @@ from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 
 if TYPE_CHECKING:
+    from common.dicom.portions import Portion
     from workers.sources import MediaInput
 
 log = logger(__name__)
@@ -37,6 +38,8 @@ COPY_FLOOR_BYTES_PER_SECOND = 5e6
 
 PASSED = Verdict(passed=True)
 """Of what was not decoded: the same bits need no score."""
+
+WRITING = "writing the instance"
 
 INSTANCE, EVIDENCE, SCORES, RESULT = "instance.dcm", "evidence.json", "scores.npz", "result.json"
 
@@ -68,6 +71,8 @@ class Packaged:
     transfer_syntax_uid: str
     video_bytes: int
     stream_digest: str | None = None  # of the elementary stream in Pixel Data, where it was copied
+    parts: tuple[InstancePart, ...] = ()  # of a split source; ``stored`` is the first's
+    pictures: tuple[str, ...] = ()  # of each part: SHA-256 over its decoded pictures, equal to the whole's
 
 
 def transcode(
@@ -107,8 +112,13 @@ def finish(
     attempt.check()
     packaged = None
     if produced.verdict.passed:
+        from workers.parts import is_split, package_parts
+
         limits = copy_limits(order.description.size_bytes, settings)
-        packaged = call(_package, order, source, produced.payload, store, limits=limits, what="writing the instance")
+        if is_split(order, produced.payload):
+            packaged = package_parts(order, source, produced.payload, store, scratch, settings, attempt)
+        else:
+            packaged = call(package_one, order, source, produced.payload, store, limits=limits, what=WRITING)
     return conclude(order, store, scratch, produced, packaged)
 
 
@@ -124,7 +134,7 @@ def earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
     if store.size(key) is None:
         return None
     made = TranscodeDone.model_validate_json(store.get(key))
-    if made.instance_key and store.size(made.instance_key) != made.instance_bytes:
+    if any(store.size(part.instance_key) != part.instance_bytes for part in made.instances):
         return None  # delivered and deleted, or lost
     return made.model_copy(update={"reused": True})
 
@@ -210,10 +220,12 @@ def described(path: Path, settings: Settings) -> Description:
     return describe_sandboxed(path, ".mp4", settings)
 
 
-def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store: ObjectStore) -> Packaged:
+def package_one(
+    order: TranscodeOrder, source: Path | None, payload: Payload, store: ObjectStore, portion: Portion | None = None
+) -> Packaged:
     """Runs in a child: it parses the source's header and index once more, and those are hostile.
 
-    ``source`` is None for a plain video that was read from afar: it has no header.
+    ``source`` is None for a plain video that was read from afar: it has no header. ``portion``: what part of it the payload is.
     """
     if order.plan.path is Way.KEEP and source is not None:
         return _keep(order, source, store)
@@ -233,16 +245,19 @@ def _package(order: TranscodeOrder, source: Path | None, payload: Payload, store
                 description=description,
                 output=payload.output,
                 plan=plan,
-                sop_instance_uid=order.sop_instance_uid,
+                sop_instance_uid=portion.uids[portion.number - 1] if portion else order.sop_instance_uid,
                 video_bytes=length,
                 vector_ms=frame_time_vector(shown),
+                portion=portion,
             )
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid
         findings = check_result(header, payload.output, syntax, shown)
-        stored, watch = None, Watch() if plan.path in (Way.REWRAP, Way.REAUDIO) else None
+        copied = plan.path in (Way.REWRAP, Way.REAUDIO) and portion is None
+        stored, watch = None, Watch() if copied else None
         if not broken(findings):
-            with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+            name = f"instance-{portion.number}.dcm" if portion else INSTANCE
+            with store.writer(f"{order.output_prefix}/{name}") as writer:
                 package(writer, header, syntax, watch.through(chunks) if watch else chunks, length)
             stored = writer.stored
     digest = watch.digest if watch else None
@@ -322,6 +337,7 @@ def conclude(
             frames=produced.frames,
             mapping=produced.mapping,
             stream_digest=packaged.stream_digest if packaged else None,
+            pictures=packaged.pictures if packaged else (),
         ),
     )
     store.put(f"{prefix}/{RESULT}", json.dumps(done.model_dump(mode="json")).encode())
@@ -342,4 +358,7 @@ def _arrived(packaged: Packaged) -> dict[str, object]:
             "instance_digest": packaged.stored.digest,
             "instance_bytes": packaged.stored.size_bytes,
         }
+    if packaged.parts:
+        whole = {"sop_instance_uid": packaged.parts[0].sop_instance_uid, "parts": packaged.parts}
+        facts |= whole | {"instance_bytes": sum(part.instance_bytes for part in packaged.parts)}
     return facts

@@ -17,6 +17,7 @@ from common.dicom.geometry import Geometry, adapt_coordinates
 from common.dicom.image_pixel import describe_pixels, drop_old_pixels, photometric
 from common.dicom.lossy import LossyStep, append_step, raw_bytes, record_proven_step, source_step
 from common.dicom.modules import complete
+from common.dicom.portions import Portion, cut_values, tell_of_parts
 from common.dicom.sop_classes import MULTIFRAME_GRAYSCALE_BYTE_SC, Family, VideoClass, video_class
 from common.dicom.timing import read_timing, write_timing
 from common.dicom.transfer_syntaxes import VideoSyntax, by_uid, certain_lossy_method
@@ -42,6 +43,7 @@ class HeaderRequest:
     sop_instance_uid: str
     video_bytes: int  # of the produced stream, container and sound included
     vector_ms: tuple[float, ...] | None = None  # increments between the stream's frames, where its rate is not constant
+    portion: Portion | None = None  # of a source that becomes several instances: which one this is
 
     @cached_property
     def target(self) -> VideoClass:
@@ -108,12 +110,16 @@ def _built(request: HeaderRequest) -> Dataset:
     if request.plan.handling.rate is RatePolicy.CONSTANT and "PerFrameFunctionalGroupsSequence" in header:
         del header.PerFrameFunctionalGroupsSequence  # one item a frame (C.7.6.16), and there are more frames now
         lost += ("per-frame functional groups",)
+    if request.portion is not None:
+        cut_values(header, request.portion)
     describe_pixels(header, request.output.video, request.syntax, grey=request.grey)
     _write_timing(header, request)
     _record_compression(header, request)
     _record_derivation(header, request, lost)
     header.SOPClassUID = request.plan.sop_class_uid
     header.SOPInstanceUID = request.sop_instance_uid
+    if request.portion is not None:
+        tell_of_parts(header, request.portion)
     complete(header, request.target, converted=request.source is not None)
     return header
 
@@ -165,7 +171,10 @@ def _record_compression(header: Dataset, request: HeaderRequest) -> None:
 
 
 def _our_step(request: HeaderRequest) -> LossyStep:
-    return LossyStep.of(raw_bytes(request.description), request.video_bytes, request.syntax.method)
+    raw, portion = raw_bytes(request.description), request.portion
+    if portion is not None:
+        raw = raw * portion.frames // portion.total_frames
+    return LossyStep.of(raw, request.video_bytes, request.syntax.method)
 
 
 def _record_derivation(header: Dataset, request: HeaderRequest, lost: tuple[str, ...]) -> None:

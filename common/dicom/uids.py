@@ -39,6 +39,11 @@ def instance_uid(source_uid_or_digest: str, recipe_digest: str) -> str:
     return derived_uid("instance", source_uid_or_digest, recipe_digest)
 
 
+def part_uid(whole_uid: str, number: int, parts: int) -> str:
+    """SOP Instance UID of part ``number`` (from 1) of ``parts`` of what would be the instance ``whole_uid``."""
+    return derived_uid("part", whole_uid, str(number), str(parts))
+
+
 def study_uid(attributes: Dataset) -> str:
     """Study Instance UID: the row's own, else derived from its study attributes."""
     return str(attributes.get("StudyInstanceUID") or derived_uid("study", *_texts(attributes, STUDY_IDENTITY)))

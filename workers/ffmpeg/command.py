@@ -126,6 +126,12 @@ def frames_command(program: str, reference: Source, coded: Path, *, log: str, th
     return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
 
 
+def pictures_command(program: str, source: Source) -> list[str]:
+    """A line on standard output for every decoded picture, which ends in its SHA-256."""
+    hashed = ("-fps_mode", "passthrough", "-f", "framehash", "-hash", "sha256", "-")
+    return [program, *_QUIET, *_STRICT, *source.args, "-map", "0:V:0", *hashed]
+
+
 def remux_command(program: str, source: Source, description: Description, policy: Audio, *, output: Path) -> list[str]:
     """The same video bitstream in a new container; nothing is decoded. Sound is copied or dropped."""
     return _copy(program, source, description, {"c:a": "copy"} if policy is Audio.KEEP else {}, output)
