@@ -69,6 +69,7 @@ class Plan(Value):
     )
     queue: str = "cpu"
     fallback: str = Field(default="", description="why a device gave this item back: it never goes to one again")
+    uncut: str = Field(default="", description="why the bitstream as it is could not be cut into parts: it is encoded")
     estimated_seconds: float = 0.0
     estimated_bytes: int = 0
     forced_by: tuple[Forced, ...] = Field(
@@ -345,7 +346,9 @@ class DeliverDone(Value):
     """An object that arrived, and how that was proven."""
 
     kind: Literal["deliver"] = "deliver"
-    location: str = Field(description="path below the destination, or the SOP Instance UID in an archive; a line a part")
+    location: str = Field(
+        description="path below the destination, or the SOP Instance UID in an archive; a line a part"
+    )
     proof: str = Field(description="'sha256' (bytes compared), 'status 0000' (C-STORE answer), ...")
 
 

@@ -33,6 +33,7 @@ def plan(
     destination_syntaxes: Collection[str] | None = None,
     queues: Collection[str] = (),
     fallback: str = "",
+    uncut: str = "",
 ) -> Plan:
     """Choose the cheapest path whose result is legal and accepted, and say why the cheaper ones are not.
 
@@ -40,7 +41,8 @@ def plan(
     taken); ``rung`` is the step of the profile's ladder to encode with; ``modality`` and ``requested_class`` (UID or short
     name) are what the mapping row says of plain video; ``destination_syntaxes`` is short for one destination that takes
     only these; ``queues`` are those that live workers serve (beside the CPU's, which is always counted on); ``fallback`` is
-    why a device gave the item back: it stays on the CPU.
+    why a device gave the item back: it stays on the CPU; ``uncut`` is why the bitstream as it is cannot be cut where it would have
+    to be: it is encoded.
 
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
@@ -55,7 +57,7 @@ def plan(
     if profile.target:
         taken = Destinations((*taken.each, _only(profile.target)))
     handling = effective(profile.handling, description.video)
-    wanted = _Wanted(description, taken, audio, modality, requested_class, handling)
+    wanted = _Wanted(description, taken, audio, modality, requested_class, handling, uncut)
     kept = wanted.keep()
     if isinstance(kept, Plan):
         return kept
@@ -76,6 +78,7 @@ class _Wanted:
         modality: str,
         requested_class: str | None,
         handling: Handling,
+        uncut: str,
     ) -> None:
         self.description = description
         self.handling = handling
@@ -83,6 +86,7 @@ class _Wanted:
         self._destinations = destinations
         self._modality = modality
         self._requested = requested_class
+        self._uncut = uncut
 
     def keep(self) -> Plan | Forced:
         """A DICOM object whose stream is legal where it is going stays as it is, to the byte."""
@@ -147,7 +151,11 @@ class _Wanted:
     def _why_not_rewrapped(self, uid: str) -> Obstacle | None:
         made = self._as_rewrapped(uid)
         stream = [each for each in _errors(check_stream(made, uid)) if each.rule.startswith("stream.")]
-        return _obstacle(stream[0]) if stream else self._destinations.refuses_container(made.container)
+        if stream:
+            return _obstacle(stream[0])
+        if self._uncut and split_of(uid, stream_bytes(self.description), self._destinations):
+            return Obstacle("source.borders", "ISO/IEC 14496-10 7.4.1.2.4, 13818-2 6.3.8", self._uncut)
+        return self._destinations.refuses_container(made.container)
 
     def encode(
         self, profile: Profile, rung: int, closed: tuple[Forced, Forced], queues: Collection[str], fallback: str
@@ -185,6 +193,7 @@ class _Wanted:
             handling=self.handling,
             queue=of_encoder(recipe.encoder),
             fallback=fallback,
+            uncut=self._uncut,
             estimated_seconds=estimates.encode_seconds(recipe, estimates.luma_samples(source.video)),
             estimated_bytes=size,
             forced_by=closed,

@@ -10,10 +10,20 @@ from sqlalchemy import select, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, defer
 
-from common.errors import CinefarmError, EnvironmentFault, HardwareFailed, InternalFault
+from common.errors import CinefarmError, EnvironmentFault, HardwareFailed, InternalFault, Uncuttable
 from common.logs import logger
 from common.media import Description
-from common.orders import ChunkDone, DeliverDone, DescribeDone, Failure, Plan, SplitDone, TranscodeDone, WorkResult
+from common.orders import (
+    ChunkDone,
+    DeliverDone,
+    DescribeDone,
+    Failure,
+    Path,
+    Plan,
+    SplitDone,
+    TranscodeDone,
+    WorkResult,
+)
 from common.recipes import Audio, Hardware, Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
@@ -153,7 +163,16 @@ class Recorder:
             return
         self._plan(session, item, description, rung=0)
 
-    def _plan(self, session: Session, item: Item, description: Description, *, rung: int, fallback: str = "") -> None:
+    def _plan(
+        self,
+        session: Session,
+        item: Item,
+        description: Description,
+        *,
+        rung: int,
+        fallback: str = "",
+        uncut: str = "",
+    ) -> None:
         job = session.get_one(Job, item.job_id)
         try:
             if description.dicom is None and item.header_key is None:
@@ -170,6 +189,7 @@ class Recorder:
                 requested_class=hints.get("sop_class"),
                 queues=self._queues() if profile.hardware is Hardware.ALLOWED else (),
                 fallback=fallback,
+                uncut=uncut,
             )
         except CinefarmError as error:
             _fail(item, Failure.of(error))
@@ -209,7 +229,7 @@ class Recorder:
     def _replan(self, session: Session, item: Item, done: Plan, made: TranscodeDone) -> None:
         description = Description.model_validate(item.description)
         item.state = State.DESCRIBED
-        self._plan(session, item, description, rung=done.rung + 1, fallback=done.fallback)
+        self._plan(session, item, description, rung=done.rung + 1, fallback=done.fallback, uncut=done.uncut)
         item.reason += f" (rung {done.rung + 1} of {done.rungs} missed the gate: {'; '.join(made.verdict.misses)})"
 
     def _produced(self, session: Session, item: Item) -> None:
@@ -253,6 +273,9 @@ class Recorder:
         if failure.code == HardwareFailed.__name__ and attempt.kind == "transcode":
             self.fall_back(session, item, failure.message)
             return
+        if failure.code == Uncuttable.__name__ and _is_copied(item):
+            self._code_anew(session, item, failure.message)
+            return
         wait = breaker.failed(session, item, attempt, failure, self._max_attempts, now())
         if attempt.kind == "deliver":
             self._delivery_failed(session, item, attempt, failure, wait)
@@ -269,7 +292,13 @@ class Recorder:
         given = Plan.model_validate(item.plan)
         description = Description.model_validate(item.description)
         item.state = State.DESCRIBED
-        self._plan(session, item, description, rung=given.rung, fallback=why)
+        self._plan(session, item, description, rung=given.rung, fallback=why, uncut=given.uncut)
+
+    def _code_anew(self, session: Session, item: Item, why: str) -> None:
+        """Plan an item to be encoded whose bitstream could not be cut into parts as it is."""
+        log.warning("bitstream_not_cut", item=item.id)
+        item.state = State.DESCRIBED
+        self._plan(session, item, Description.model_validate(item.description), rung=0, uncut=why)
 
     def _delivery_failed(
         self, session: Session, item: Item, attempt: Attempt, failure: Failure, wait: float | None
@@ -339,6 +368,11 @@ def _twin(session: Session, item: Item, *, header_counts: bool) -> Item | None:
         Item.state.not_in([State.SKIPPED, State.FAILED, State.CANCELLED, State.FOUND]),
     )
     return session.scalars(statement.order_by(Item.number).limit(1)).first()
+
+
+def _is_copied(item: Item) -> bool:
+    """True when the item's bitstream was to be taken over as it is."""
+    return item.plan is not None and item.plan["path"] in (Path.REWRAP, Path.REAUDIO)
 
 
 def _move(item: Item, state: State, reason: str | None = None) -> None:

@@ -20,6 +20,7 @@ from workers.shown_times import opened
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
+_GENERATE_TIMES = 0x0001  # AVFMT_FLAG_GENPTS
 _TAGS = {"h264": "avc1", "hevc": "hvc1"}
 _SETS = {"h264": (0x1F, 0, 7), "hevc": (0x3F, 1, 33)}  # mask and shift of nal_unit_type, and the SPS's
 
@@ -91,11 +92,11 @@ def _write(payload: Payload, paths: list[Path], form: str, ordinals: Sequence[in
             if packet.stream_index == video.index:
                 part = parts[bisect_right(ordinals, seen) - 1]
                 seen += 1
-                packet = packet if part.begun or form == "mp4" else _with_sets(packet, codec, video)
+                whole = part.begun or form == "mp4"
                 part.begun = True
+                _mux(part, packet if whole else _with_sets(packet, codec, video))
             else:
-                part = parts[max(0, bisect_right(starts, _time(packet)) - 1)]
-            _mux(part, packet)
+                _mux(parts[max(0, bisect_right(starts, _time(packet)) - 1)], packet)
 
 
 def _mux(part: _Part, packet: Any) -> None:
@@ -130,9 +131,7 @@ def _with_sets(packet: Any, codec: str, video: Any) -> Any:
 
 
 @contextmanager
-def _part(
-    path: Path, form: str, start: Fraction, container: InputContainer, video: Any, codec: str
-) -> Iterator[_Part]:
+def _part(path: Path, form: str, start: Fraction, container: InputContainer, video: Any, codec: str) -> Iterator[_Part]:
     import av
 
     moov_first = {"movflags": "+faststart"} if form == "mp4" else {}
@@ -147,7 +146,6 @@ def _part(
 
 @contextmanager
 def _stream(payload: Payload) -> Iterator[tuple[InputContainer, Any]]:
-    from av.container import Flags
     from av.error import FFmpegError
 
     from workers.describe_media import open_container, video_stream
@@ -155,8 +153,7 @@ def _stream(payload: Payload) -> Iterator[tuple[InputContainer, Any]]:
     try:
         with open_container(opened(payload)) as container:
             if payload.output.video.codec == "mpeg2video":
-                container.flags |= Flags.gen_pts.value  # program streams time some frames only
+                container.flags |= _GENERATE_TIMES  # program streams time some frames only
             yield container, video_stream(container)
     except FFmpegError as error:
         raise UnreadableSource(f"the stream cannot be cut: {type(error).__name__}") from error
-

@@ -211,11 +211,15 @@ def _same_pictures(
     Raises:
         InternalFault: a part shows other pictures when it is decoded alone.
     """
-    expected = _pictures(open_source(whole.path, whole.output, scratch), whole.output, counts, scratch, settings, attempt)
+    expected = _pictures(
+        open_source(whole.path, whole.output, scratch), whole.output, counts, scratch, settings, attempt
+    )
     for number, (part, digest) in enumerate(zip(parts, expected, strict=True), 1):
         media = open_source(part.path.absolute(), part.output, scratch)
         if _pictures(media, part.output, counts[number - 1 : number], scratch, settings, attempt) != (digest,):
-            raise InternalFault(f"part {number} of {len(parts)} does not show its own pictures when it is decoded alone")
+            raise InternalFault(
+                f"part {number} of {len(parts)} does not show its own pictures when it is decoded alone"
+            )
     return expected
 
 

@@ -44,15 +44,22 @@ COLUMNS: dict[str, Callable[[ItemReport], Cell]] = {
     "verdict": words.verdict,
     "misses": lambda item: "; ".join(item.misses),
     "findings": lambda item: "; ".join(f"{f.severity} {f.rule} ({f.clause}): {f.found}" for f in item.findings),
-    "delivered_to": lambda item: "; ".join(f"{d.destination}: {d.state} {d.location}" for d in item.deliveries),
+    "delivered_to": lambda item: "; ".join(
+        f"{d.destination}: {d.state} {_one_line(d.location)}" for d in item.deliveries
+    ),
     "proof": lambda item: "; ".join(d.proof for d in item.deliveries if d.proof),
-    "sop_instance_uid": lambda item: item.sop_instance_uid,
-    "sha256": lambda item: item.instance_digest,
+    "instances": lambda item: len(item.instances),
+    "sop_instance_uid": lambda item: "; ".join(one.sop_instance_uid for one in item.instances) or item.sop_instance_uid,
+    "sha256": lambda item: "; ".join(one.instance_digest for one in item.instances) or item.instance_digest,
     "attempts": lambda item: item.attempts,
     "work_seconds": lambda item: round(item.seconds, 3),
     "failure_code": lambda item: item.failure.code if item.failure else None,
     "mend": lambda item: words.ACTORS[item.failure.actor] if item.failure else None,
 }
+
+
+def _one_line(location: str) -> str:
+    return ", ".join(location.split("\n"))
 
 
 def write_csv(session: Session, job_id: str, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from common.orders import Failure
+from common.orders import Failure, InstancePart
 from orchestrator.reports.values import DeliveryReport, ItemReport, JobReport
 
 Json = dict[str, object]
@@ -40,8 +40,19 @@ def item_line(item: ItemReport) -> str:
             "attempts": item.attempts,
             "seconds": item.seconds,
             "failure": _failure(item.failure),
+            "instances": [_instance(part) for part in item.instances],
         }
     )
+
+
+def _instance(part: InstancePart) -> Json:
+    return {
+        "sop_instance_uid": part.sop_instance_uid,
+        "sha256": part.instance_digest,
+        "bytes": part.instance_bytes,
+        "first_frame": part.first_frame,
+        "frames": part.frames,
+    }
 
 
 def summary_line(report: JobReport) -> str:

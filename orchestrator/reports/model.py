@@ -176,6 +176,7 @@ def _item_report(item: Item, deliveries: tuple[DeliveryReport, ...], attempts: i
         seconds=item.work_seconds,
         deliveries=deliveries,
         failure=_failure(item.failure),
+        instances=made.instances if made else (),
     )
 
 

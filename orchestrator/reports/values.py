@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.orders import Failure, Finding, Path, Plan, Pooled
+from common.orders import Failure, Finding, InstancePart, Path, Plan, Pooled
 from common.stages import State
 
 PROBLEMS = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
@@ -43,7 +43,7 @@ class ItemReport:
     transfer_syntax_uid: str  # of the result, else as planned
     transfer_syntax: str  # its name
     bytes_before: int
-    bytes_after: int | None  # of the instance; None: none was made
+    bytes_after: int | None  # of all its instances; None: none was made
     scores: dict[str, Pooled]
     passed: bool | None  # the gate's verdict; None: nothing was measured
     misses: tuple[str, ...]
@@ -55,6 +55,7 @@ class ItemReport:
     seconds: float  # wall time of all attempts together
     deliveries: tuple[DeliveryReport, ...]
     failure: Failure | None
+    instances: tuple[InstancePart, ...] = ()  # all that were made of the item: one, or the parts of a split one
 
     @property
     def path(self) -> Path | None:

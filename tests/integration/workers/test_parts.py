@@ -17,7 +17,6 @@ import pytest
 from pydicom.encaps import generate_fragments
 from support.desk import ffmpeg
 
-from common.errors import Uncuttable
 from common.media import Description
 from common.orders import Path as Way
 from common.orders import Plan, TranscodeDone, TranscodeOrder
@@ -40,7 +39,22 @@ HEADER = {
 }
 X264 = ("-c:v", "libx264", "-profile:v", "high", "-level:v", "4.1", "-g", "12", "-bf", "2", "-sc_threshold", "0")
 OPEN = (*X264, "-x264-params", "open-gop=1:keyint=12:min-keyint=1")
-MPEG2 = ("-c:v", "mpeg2video", "-profile:v", "main", "-g", "12", "-bf", "2", "-b:v", "3M", "-maxrate", "5M", "-bufsize", "1835008")
+MPEG2 = (
+    "-c:v",
+    "mpeg2video",
+    "-profile:v",
+    "main",
+    "-g",
+    "12",
+    "-bf",
+    "2",
+    "-b:v",
+    "3M",
+    "-maxrate",
+    "5M",
+    "-bufsize",
+    "1835008",
+)
 CLOSED = (*MPEG2, "-flags", "+cgop", "-sc_threshold", "1000000000")
 SMALL, TELEVISION = "s=320x240:r=25", "s=352x288:r=25"
 
@@ -71,7 +85,9 @@ class Made:
         return dict(json.loads(self.store.get(self.done.evidence_keys[0])))
 
 
-def clip(folder: Path, name: str, words: tuple[str, ...], *, scene: str = SMALL, seconds: int = 4, sound: bool = False) -> Path:
+def clip(
+    folder: Path, name: str, words: tuple[str, ...], *, scene: str = SMALL, seconds: int = 4, sound: bool = False
+) -> Path:
     tone = ("-f", "lavfi", "-i", f"sine=r=48000:d={seconds}", "-c:a", "aac", "-ac", "2") if sound else ()
     picture = ("-f", "lavfi", "-i", f"testsrc2={scene}:d={seconds},format=yuv420p")
     ffmpeg(*picture, *tone[:4], *words, *tone[4:], str(folder / name))
@@ -85,9 +101,7 @@ def brought(
     description = describe(source, source.suffix)
     syntaxes = frozenset({f"1.2.840.10008.1.2.4{syntax}"}) if syntax else None
     limit = int(description.size_bytes * share)
-    chosen = plan(
-        description, ARCHIVE, [Acceptance(max_bytes=limit, syntaxes=syntaxes)], audio=audio, modality="ES"
-    )
+    chosen = plan(description, ARCHIVE, [Acceptance(max_bytes=limit, syntaxes=syntaxes)], audio=audio, modality="ES")
     store = FolderStore(folder / "store")
     store.put("headers/h.json", json.dumps(HEADER).encode())
     store.adopt("sources/one", source)
