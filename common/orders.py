@@ -20,6 +20,9 @@ from common.recipes import Audio, Gate, Recipe
 
 WIRE_VERSION = 1
 
+HEADER_BYTES = 1 << 20
+"""Room left for a part's header beside its stream, or a sixteenth of a small limit."""
+
 
 class Path(StrEnum):
     """How a source becomes legal, cheapest first."""
@@ -44,10 +47,20 @@ class Split(Value):
     """One source becomes several instances, cut at GOP borders, that play alone and refer to each other."""
 
     parts: int = Field(ge=2, description="about how many: planned from the size, key frames and real sizes decide")
-    limit_bytes: int = Field(gt=0, description="most bytes of a part's stream")
+    limit_bytes: int = Field(gt=0, description="most bytes of a part: of its stream, or of its file (destination.size)")
     rule: str
     clause: str
     why: str = Field(description="one sentence for people")
+
+    @property
+    def of_the_file(self) -> bool:
+        """True when the limit counts the header too."""
+        return self.rule == "destination.size"
+
+    @property
+    def stream_bytes(self) -> int:
+        """Most bytes of a part's stream; where its file is limited, room for a header is left."""
+        return self.limit_bytes - (min(HEADER_BYTES, self.limit_bytes // 16) if self.of_the_file else 0)
 
 
 class Plan(Value):
@@ -76,6 +89,7 @@ class Plan(Value):
         default=(), description="each cheaper path, cheapest first, and what closed it"
     )
     split: Split | None = Field(default=None, description="None: one instance holds it all")
+    limit: Split | None = Field(default=None, description="applies should one instance not hold it after all")
 
 
 class OrderBase(Value):

@@ -53,20 +53,29 @@ def stream_bytes(source: Description) -> int:
     return dicom.stream_length if dicom is not None and dicom.stream_length else source.size_bytes
 
 
-def split_of(uid: str, size_bytes: int, destinations: Destinations) -> Split | None:
-    """How an instance of this syntax and size has to be parted; None: not at all.
-
-    Two things ask for it: one fragment of a syntax that takes only one (PS3.5 A.4), and a destination's largest instance.
-    """
-    smallest, limit = destinations.smallest, None
-    rule, clause, why = "encapsulation.fragments", "PS3.5 A.4", f"{short(uid)} holds one fragment, at most 2³²−2 bytes"
-    if not by_uid(uid).fragmentable:
-        limit = MAX_FRAGMENT_BYTES
-    if smallest is not None and smallest.max_bytes is not None and (limit is None or smallest.max_bytes < limit):
-        limit = smallest.max_bytes
-        rule, clause, why = "destination.size", "acceptance", f"{smallest.name} takes at most {limit:,} bytes"
-    if limit is None or size_bytes <= limit:
+def split_of(uid: str, size_bytes: int, destinations: Destinations, *, whole: bool = False) -> Split | None:
+    """How a stream of this size under this syntax has to be parted; None: not at all. ``whole``: the size is a file's, header included."""
+    limit = limit_of(uid, destinations)
+    if limit is None or size_bytes <= (limit.limit_bytes if whole else limit.stream_bytes):
         return None
-    usable = max(limit - GOP_BYTES, limit // 2)
-    parts = max(2, ceil(size_bytes / usable))
-    return Split(parts=parts, limit_bytes=limit, rule=rule, clause=clause, why=why)
+    usable = max(limit.limit_bytes - GOP_BYTES, limit.limit_bytes // 2)
+    return limit.model_copy(update={"parts": max(2, ceil(size_bytes / usable))})
+
+
+def limit_of(uid: str, destinations: Destinations) -> Split | None:
+    """What one instance under this syntax may hold where it is going, as a split into two parts; None: as much as it likes.
+
+    Two things limit it: one fragment of a syntax that takes only one (PS3.5 A.4), where its fragmentable twin is not taken, and
+    a destination's largest instance.
+    """
+    found = None
+    if not by_uid(uid).fragmentable and destinations.refuses(f"{uid}.1"):
+        why = f"{short(uid)} holds one fragment, at most 2³²−2 bytes"
+        found = Split(
+            parts=2, limit_bytes=MAX_FRAGMENT_BYTES, rule="encapsulation.fragments", clause="PS3.5 A.4", why=why
+        )
+    smallest = destinations.smallest
+    if smallest is None or smallest.max_bytes is None or (found and smallest.max_bytes >= found.limit_bytes):
+        return found
+    why = f"{smallest.name} takes at most {smallest.max_bytes:,} bytes"
+    return Split(parts=2, limit_bytes=smallest.max_bytes, rule="destination.size", clause="acceptance", why=why)

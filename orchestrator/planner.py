@@ -17,7 +17,7 @@ from common.stereo import for_views
 from common.targets import HINT, NEVER_ENCODED, holding, preferred, refusal, telling
 from orchestrator import estimates
 from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
-from orchestrator.candidates import candidates, container_of, split_of, stream_bytes
+from orchestrator.candidates import candidates, container_of, limit_of, split_of, stream_bytes
 from orchestrator.frame_planner import plan_frames
 
 
@@ -120,7 +120,7 @@ class _Wanted:
             return Obstacle("header", "PS3.3, PS3.5 A.4", source.dicom.faults[0])
         if source.dicom is not None and self._target(source.video.codec).uid != source.dicom.sop_class_uid:
             return Obstacle("header.class", "PS3.3 A", "its SOP class cannot carry video")
-        if split := split_of(uid, source.size_bytes, taken):
+        if split := split_of(uid, source.size_bytes, taken, whole=True):
             return Obstacle(split.rule, split.clause, split.why)
         return None
 
@@ -198,6 +198,7 @@ class _Wanted:
             estimated_bytes=size,
             forced_by=closed,
             split=split_of(uid, size, self._destinations),
+            limit=limit_of(uid, self._destinations),
         )
 
     def _fitting(self, recipes: Sequence[Recipe]) -> Iterator[Recipe]:
@@ -292,6 +293,7 @@ class _Wanted:
             estimated_bytes=size,
             forced_by=forced,
             split=split,
+            limit=None if path is Path.KEEP else limit_of(uid, self._destinations),
         )
 
 

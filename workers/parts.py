@@ -34,34 +34,24 @@ from workers.shown_times import opened
 from workers.sources import MediaInput, open_source
 from workers.transcode import WRITING, Packaged, broken, copy_limits, described, package_one
 
-HEADER_BYTES = 1 << 20
-"""Room for a part's header beside its stream, or a sixteenth of a small limit; where it is not enough, it is cut again."""
-
 MOST_CUTS = 4
 """Times a stream is cut with smaller parts because a part came out too large."""
 
-OF_THE_INSTANCE = "destination.size"
-"""The rule that limits the whole file; every other limits the stream in it."""
 
-
-def is_split(order: TranscodeOrder, payload: Payload) -> bool:
-    """Whether a stream that was planned in several parts needs them now that it is there."""
-    split, facts = order.plan.split, payload.output.dicom
+def split_needed(order: TranscodeOrder, payload: Payload) -> Split | None:
+    """How a stream is to be parted now that it is there; None: one instance holds it, whatever was planned."""
+    split, facts = order.plan.split or order.plan.limit, payload.output.dicom
     if split is None or order.plan.path in (Way.KEEP, Way.FRAMES):
-        return False
+        return None
     fragments = payload.taken is Taken.FRAGMENTS and facts is not None and facts.stream_length
-    return (fragments or payload.output.size_bytes) > _room(split)
-
-
-def _room(split: Split) -> int:
-    header = min(HEADER_BYTES, split.limit_bytes // 16) if split.rule == OF_THE_INSTANCE else 0
-    return split.limit_bytes - header
+    return split if (fragments or payload.output.size_bytes) > split.stream_bytes else None
 
 
 def package_parts(
     order: TranscodeOrder,
     source: Path | None,
     payload: Payload,
+    split: Split,
     store: ObjectStore,
     scratch: Path,
     settings: Settings,
@@ -73,17 +63,14 @@ def package_parts(
         Uncuttable: the stream has no places, or too few, where a part could begin.
         InternalFault: the parts are not the whole: nothing leaves.
     """
-    split = order.plan.split
-    if split is None:
-        raise InternalFault("a stream was cut that was planned whole")
-    room = _room(split)
+    room = split.stream_bytes
     limits = copy_limits(order.description.size_bytes, settings)
     for _ in range(MOST_CUTS):
         pieces = call(cut, payload, room, scratch, limits=limits, what="cutting the stream")
         with temporary(*(piece.path for piece in pieces)):
-            excess = max(piece.path.stat().st_size for piece in pieces) - _room(split)
+            excess = max(piece.path.stat().st_size for piece in pieces) - split.stream_bytes
             if excess <= 0:
-                done = _proven_and_packaged(order, source, payload, pieces, store, scratch, settings, attempt)
+                done = _proven_and_packaged(order, source, payload, pieces, split, store, scratch, settings, attempt)
                 excess = max(map(partial(_excess, split), done.parts), default=0)
                 if excess <= 0:
                     return done
@@ -96,7 +83,7 @@ def package_parts(
 
 
 def _excess(split: Split, part: InstancePart) -> int:
-    size = part.instance_bytes if split.rule == OF_THE_INSTANCE else part.video_bytes
+    size = part.instance_bytes if split.of_the_file else part.video_bytes
     return size - split.limit_bytes
 
 
@@ -105,6 +92,7 @@ def _proven_and_packaged(
     source: Path | None,
     whole: Payload,
     pieces: Sequence[Piece],
+    split: Split,
     store: ObjectStore,
     scratch: Path,
     settings: Settings,
@@ -120,10 +108,11 @@ def _proven_and_packaged(
     limits = copy_limits(order.description.size_bytes, settings)
     digest = call(_same_stream, order, whole, parts, limits=limits, what="comparing the parts with the whole")
     pictures = _same_pictures(whole, parts, counts, scratch, settings, attempt)
-    uids = tuple(part_uid(order.sop_instance_uid, number, len(parts)) for number in range(1, len(parts) + 1))
+    numbers, limit = range(1, len(parts) + 1), split.limit_bytes
+    uids = tuple(part_uid(order.sop_instance_uid, number, len(parts), limit) for number in numbers)
     firsts = (0, *accumulate(counts))
     made: list[Packaged] = []
-    for number, (piece, part) in enumerate(zip(pieces, parts, strict=True), 1):
+    for number, piece, part in zip(numbers, pieces, parts, strict=True):
         attempt.check()
         portion = Portion(number, firsts[number - 1], counts[number - 1], sum(counts), piece.start_ms, uids)
         made.append(call(package_one, order, source, part, store, portion, limits=limits, what=WRITING))

@@ -112,11 +112,11 @@ def finish(
     attempt.check()
     packaged = None
     if produced.verdict.passed:
-        from workers.parts import is_split, package_parts
+        from workers.parts import package_parts, split_needed
 
         limits = copy_limits(order.description.size_bytes, settings)
-        if is_split(order, produced.payload):
-            packaged = package_parts(order, source, produced.payload, store, scratch, settings, attempt)
+        if split := split_needed(order, produced.payload):
+            packaged = package_parts(order, source, produced.payload, split, store, scratch, settings, attempt)
         else:
             packaged = call(package_one, order, source, produced.payload, store, limits=limits, what=WRITING)
     return conclude(order, store, scratch, produced, packaged)
@@ -136,6 +136,10 @@ def earlier(order: TranscodeOrder, store: ObjectStore) -> TranscodeDone | None:
     made = TranscodeDone.model_validate_json(store.get(key))
     if any(store.size(part.instance_key) != part.instance_bytes for part in made.instances):
         return None  # delivered and deleted, or lost
+    limit = order.plan.split or order.plan.limit
+    sizes = [part.instance_bytes if limit and limit.of_the_file else part.video_bytes for part in made.instances]
+    if limit is not None and max(sizes, default=0) > limit.limit_bytes:
+        return None  # made for a destination that takes larger ones
     return made.model_copy(update={"reused": True})
 
 

@@ -39,9 +39,12 @@ def instance_uid(source_uid_or_digest: str, recipe_digest: str) -> str:
     return derived_uid("instance", source_uid_or_digest, recipe_digest)
 
 
-def part_uid(whole_uid: str, number: int, parts: int) -> str:
-    """SOP Instance UID of part ``number`` (from 1) of ``parts`` of what would be the instance ``whole_uid``."""
-    return derived_uid("part", whole_uid, str(number), str(parts))
+def part_uid(whole_uid: str, number: int, parts: int, limit_bytes: int) -> str:
+    """SOP Instance UID of part ``number`` (from 1) of ``parts`` of what would be the instance ``whole_uid``.
+
+    With another limit the borders may lie elsewhere, though the parts are as many.
+    """
+    return derived_uid("part", whole_uid, str(number), str(parts), str(limit_bytes))
 
 
 def study_uid(attributes: Dataset) -> str:

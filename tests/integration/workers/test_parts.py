@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
@@ -17,6 +19,8 @@ import pytest
 from pydicom.encaps import generate_fragments
 from support.desk import ffmpeg
 
+from common.errors import Uncuttable
+from common.ffmpeg import ffmpeg_program
 from common.media import Description
 from common.orders import Path as Way
 from common.orders import Plan, TranscodeDone, TranscodeOrder
@@ -27,6 +31,7 @@ from orchestrator.acceptance import Acceptance
 from orchestrator.planner import plan
 from orchestrator.work import instance_uid, output_prefix
 from workers.attempt import Attempt
+from workers.check import check_file
 from workers.describe import describe
 from workers.transcode import transcode
 
@@ -131,12 +136,30 @@ def pictures(stream: bytes | Path) -> list[bytes]:
         return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A legal clip of four seconds with sound, in three parts."""
+    folder = tmp_path_factory.mktemp("three")
+    return brought(folder, clip(folder, "closed.mp4", X264, sound=True), audio=Audio.KEEP)
+
+
 SOURCES = {
-    "closed.mp4": (X264, SMALL),
     "closed.ts": (X264, SMALL),
     "tape.mpg": (CLOSED, TELEVISION),
     "hevc.mp4": (("-c:v", "libx265", "-x265-params", "log-level=none:open-gop=0:keyint=12:min-keyint=1"), SMALL),
 }
+
+
+def assert_parted(made: Made, source: Path) -> None:
+    """Every part within its limit, numbered without a gap; decoded one by one they show what the whole shows."""
+    split = made.plan.split
+    assert split is not None
+    assert len(made.done.parts) >= 3
+    assert all(part.instance_bytes <= split.limit_bytes for part in made.done.parts)
+    counts = [part.frames for part in made.done.parts]
+    assert [part.first_frame for part in made.done.parts] == [0, *accumulate(counts)][:-1]
+    assert [int(one.NumberOfFrames) for one in made.instances] == counts
+    assert [picture for stream in made.streams for picture in pictures(stream)] == pictures(source)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -145,11 +168,155 @@ def test_a_rewrapped_stream_is_cut_into_parts_that_play_alone_and_lose_no_pictur
     source = clip(tmp_path, name, words, scene=scene)
     made = brought(tmp_path, source)
     assert made.plan.path is Way.REWRAP
-    assert len(made.done.parts) >= 3
-    assert made.plan.split is not None
-    assert all(part.instance_bytes <= made.plan.split.limit_bytes for part in made.done.parts)
-    assert sum((pictures(stream) for stream in made.streams), []) == pictures(source)
-    counts = [part.frames for part in made.done.parts]
-    assert [part.first_frame for part in made.done.parts] == [0, *accumulate(counts)][:-1]
-    assert [int(one.NumberOfFrames) for one in made.instances] == counts
-    assert sum(counts) == 100
+    assert_parted(made, source)
+
+
+def test_sound_goes_with_its_pictures_and_no_packet_of_it_is_lost_or_doubled(three: Made) -> None:
+    assert_parted(three, three.folder / "closed.mp4")
+
+    def sound(stream: bytes | Path) -> list[bytes]:
+        with av.open(io.BytesIO(stream) if isinstance(stream, bytes) else str(stream)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    heard = [sound(stream) for stream in three.streams]
+    assert [packet for part in heard for packet in part] == sound(three.folder / "closed.mp4")
+    assert all(
+        abs(len(part) / 46.875 - len(pictures(stream)) / 25) < 0.1
+        for part, stream in zip(heard, three.streams, strict=True)
+    )
+
+
+def test_no_part_has_a_finding_of_our_own_checker_or_an_error_of_ffmpeg(three: Made, tmp_path: Path) -> None:
+    for number, (instance, stream) in enumerate(zip(three.instances, three.streams, strict=True)):
+        path = tmp_path / f"{number}.dcm"
+        instance.save_as(path)
+        assert [finding for finding in check_file(path) if finding.severity == "error"] == []
+        (tmp_path / "part.mp4").write_bytes(stream)
+        words = ("-v", "error", "-err_detect", "explode", "-i", str(tmp_path / "part.mp4"), "-f", "null", "-")
+        run = subprocess.run([ffmpeg_program(), *words], capture_output=True, check=True)
+        assert run.stderr == b""
+
+
+@pytest.mark.peer("dciodvfy")
+def test_dciodvfy_finds_no_error_in_a_part(three: Made, tmp_path: Path) -> None:
+    for part in three.done.parts:
+        path = tmp_path / "part.dcm"
+        path.write_bytes(three.store.get(part.instance_key))
+        run = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+        assert [line for line in (run.stdout + run.stderr).splitlines() if line.startswith("Error")] == []
+
+
+def test_each_part_names_all_others_and_says_which_part_it_is(three: Made) -> None:
+    uids = [part.sop_instance_uid for part in three.done.parts]
+    assert [str(one.SOPInstanceUID) for one in three.instances] == uids
+    assert len({(str(one.StudyInstanceUID), str(one.SeriesInstanceUID)) for one in three.instances}) == 1
+    assert [int(one.InstanceNumber) for one in three.instances] == [7001, 7002, 7003]
+    for number, instance in enumerate(three.instances):
+        named = [str(item.ReferencedSOPInstanceUID) for item in instance.ReferencedImageSequence]
+        assert named == [uid for uid in uids if uid != uids[number]]
+        assert {str(item.ReferencedSOPClassUID) for item in instance.ReferencedImageSequence} == {
+            str(instance.SOPClassUID)
+        }
+        purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in instance.ReferencedImageSequence]
+        assert purposes == ["121348"] * number + ["121349"] * (2 - number)
+        part = three.done.parts[number]
+        words = f"Part {number + 1} of 3: frames {part.first_frame + 1} to {part.first_frame + part.frames} of 100"
+        assert words in instance.DerivationDescription
+
+
+def test_times_of_a_part_begin_where_it_begins(three: Made) -> None:
+    for part, instance in zip(three.done.parts, three.instances, strict=True):
+        began = datetime(2024, 2, 29, 23, 59, 59) + timedelta(seconds=part.first_frame / 25)
+        assert abs(
+            datetime.strptime(instance.ContentDate + instance.ContentTime, read(instance.ContentTime)) - began
+        ) < timedelta(milliseconds=1)
+        assert float(instance.EffectiveDuration) == part.frames / 25
+        assert float(instance.FrameTime) == 40
+
+
+def read(time: str) -> str:
+    return "%Y%m%d%H%M%S" + (".%f" if "." in time else "")
+
+
+def test_the_evidence_lists_the_parts_and_proves_that_no_coded_picture_changed(three: Made) -> None:
+    parts = three.evidence["parts"]
+    assert [part["sop_instance_uid"] for part in parts] == [str(one.SOPInstanceUID) for one in three.instances]
+    assert len({part["pictures_sha256"] for part in parts}) == 3
+    stream = three.evidence["elementary_stream"]
+    assert stream["source_sha256"] == stream["output_sha256"] == three.source.video.stream_digest
+    assert three.done.instance_bytes == sum(part.instance_bytes for part in three.done.parts)
+
+
+def test_the_same_work_again_finds_its_parts_and_makes_them_anew_when_one_is_lost(tmp_path: Path) -> None:
+    source = clip(tmp_path, "closed.mp4", X264)
+    first = brought(tmp_path, source)
+    assert brought(tmp_path, source).done.reused
+    first.store.delete(first.done.parts[1].instance_key)
+    again = brought(tmp_path, source)
+    assert not again.done.reused
+    assert again.done.parts == first.done.parts
+
+
+def test_an_open_group_is_never_cut(tmp_path: Path) -> None:
+    """x264 opens its groups but for every fourth key frame here: only there can a part begin."""
+    source = clip(tmp_path, "open.mp4", (*OPEN, "-force_key_frames", "0"), seconds=2)
+    with pytest.raises(Uncuttable, match="it can be cut"):
+        brought(tmp_path, source)
+
+
+def test_borders_lie_at_idr_pictures_between_open_groups(tmp_path: Path) -> None:
+    """Four recordings with open groups, one behind the other: a part can begin with each, and nowhere else."""
+    pieces = [clip(tmp_path, f"{number}.ts", OPEN, seconds=1) for number in range(4)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+    ffmpeg(
+        "-fflags",
+        "+genpts",
+        "-f",
+        "concat",
+        "-safe",
+        "0",
+        "-i",
+        listed(tmp_path, pieces),
+        "-c",
+        "copy",
+        str(tmp_path / "open.mp4"),
+    )
+    made = brought(tmp_path, tmp_path / "open.mp4", Fraction(3, 8))
+    assert [part.first_frame for part in made.done.parts] == [0, 25, 50, 75]
+    assert_parted(made, tmp_path / "open.mp4")
+
+
+def listed(folder: Path, pieces: list[Path]) -> str:
+    path = folder / "list.txt"
+    path.write_text("".join(f"file '{piece}'\n" for piece in pieces))
+    return str(path)
+
+
+def test_leading_pictures_of_mpeg2_keep_their_group_where_it_is(tmp_path: Path) -> None:
+    with pytest.raises(Uncuttable):
+        brought(tmp_path, clip(tmp_path, "tape.mpg", MPEG2, scene=TELEVISION, seconds=2))
+
+
+def test_an_encode_that_came_out_too_large_is_cut_too(tmp_path: Path) -> None:
+    """Planned whole, by an estimate; what counts is what the encoder wrote."""
+    source = clip(tmp_path, "odd.avi", ("-c:v", "mpeg4", "-q:v", "3"))
+    made = brought(tmp_path, source, Fraction(1, 4))
+    assert made.plan.path is Way.ENCODE
+    limit = made.plan.split or made.plan.limit
+    assert limit is not None
+    assert all(part.instance_bytes <= limit.limit_bytes for part in made.done.parts)
+    assert sum(len(pictures(stream)) for stream in made.streams) == 100
+    assert all(one.LossyImageCompressionRatio for one in made.instances)
+
+
+def test_a_kept_dicom_object_that_is_too_large_becomes_parts_that_name_it(three: Made, tmp_path: Path) -> None:
+    source = tmp_path / "part.dcm"
+    source.write_bytes(three.store.get(three.done.parts[0].instance_key))
+    made = brought(tmp_path, source, Fraction(1, 2), audio=Audio.KEEP)
+    assert made.plan.path is Way.REWRAP
+    assert [picture for stream in made.streams for picture in pictures(stream)] == pictures(three.streams[0])
+    original = three.done.parts[0].sop_instance_uid
+    assert original not in {str(one.SOPInstanceUID) for one in made.instances}
+    for one in made.instances:
+        assert str(one.SourceImageSequence[-1].ReferencedSOPInstanceUID) == original
