@@ -93,10 +93,12 @@ def _reference(header: Dataset, uid: str, *, before: bool) -> Dataset:
 
 def _instance_number(header: Dataset, portion: Portion) -> int:
     """The part's own number where the source has none, else one behind the source's."""
-    own = str(header.get("InstanceNumber") or "").strip()
-    whole = int(own) if own.isascii() and own.isdigit() else 0
+    try:
+        whole = int(header.get("InstanceNumber") or 0)
+    except (ValueError, TypeError, OverflowError):  # no number, or several
+        whole = 0
     number = whole * NUMBERS_A_SOURCE + portion.number
-    return number if number <= _LARGEST_IS else portion.number
+    return number if portion.number <= number <= _LARGEST_IS else portion.number
 
 
 def _shift_clock(header: Dataset, date_keyword: str, time_keyword: str, later: timedelta) -> None:

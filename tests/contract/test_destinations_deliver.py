@@ -16,7 +16,7 @@ from pynetdicom.dsutils import split_dataset
 
 from common.dicom.encapsulation import write_instance
 from common.errors import StoreFault
-from common.orders import DeliverOrder
+from common.orders import DeliverOrder, InstancePart
 from common.settings import Settings
 from common.store.folder import FolderStore
 from workers.deliver import deliver
@@ -51,12 +51,14 @@ class FolderPlace:
 class ArchivePlace:
     port: int = 0
     kept: dict[str, bytes] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
 
     @property
     def uri(self) -> str:
         return f"dicom://PEER@127.0.0.1:{self.port}"
 
     def keep(self, event: evt.Event) -> int:
+        self.sent.append(str(event.request.AffectedSOPInstanceUID))
         self.kept[event.request.AffectedSOPInstanceUID] = event.request.DataSet.getvalue()
         return 0x0000
 
@@ -169,3 +171,46 @@ def test_no_error_names_the_store_or_the_patient(order: DeliverOrder, store: Fol
     with pytest.raises(StoreFault) as caught:
         deliver(order, store, Settings())
     assert str(tmp_path) not in caught.value.message + caught.value.hint
+
+
+@pytest.fixture
+def parts(store: FolderStore, order: DeliverOrder) -> DeliverOrder:
+    """The order of a split item: three parts."""
+    each = []
+    for number in (1, 2, 3):
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID = ENDOSCOPY, f"{UID}.{number}"
+        header.StudyInstanceUID, header.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+        with store.writer(f"results/a/instance-{number}.dcm") as writer:
+            write_instance(writer, header, H264, [os.urandom(50_001)], 50_001)
+        each.append(
+            InstancePart(
+                instance_key=writer.stored.key,
+                instance_digest=writer.stored.digest,
+                instance_bytes=writer.stored.size_bytes,
+                sop_instance_uid=f"{UID}.{number}",
+            )
+        )
+    return order.model_copy(update={"parts": tuple(each)})
+
+
+def test_all_parts_arrive_each_with_its_proof(parts: DeliverOrder, store: FolderStore, place: Place) -> None:
+    done = deliver(parts, store, Settings())
+    assert sorted(place.data_sets()) == sorted(produced(store, part) for part in parts.each)
+    assert [f"{UID}.{number}" in line for number, line in enumerate(done.location.split("\n"), 1)] == [True] * 3
+    assert done.proof
+
+
+def test_a_half_delivered_item_goes_on_where_it_stopped(parts: DeliverOrder, store: FolderStore, place: Place) -> None:
+    lost = store.get("results/a/instance-2.dcm")
+    store.delete("results/a/instance-2.dcm")
+    with pytest.raises(StoreFault):
+        deliver(parts, store, Settings())
+    assert place.data_sets() == [produced(store, parts.each[0])]
+    sent = list(place.sent) if isinstance(place, ArchivePlace) else []
+    store.put("results/a/instance-2.dcm", lost)
+    deliver(parts, store, Settings())
+    assert len(place.data_sets()) == 3
+    if isinstance(place, ArchivePlace):
+        assert [*sent, f"{UID}.2", f"{UID}.3"] == place.sent
+    assert not [key for key in store.keys("results/") if key.endswith(".arrived")]
