@@ -18,6 +18,8 @@ import pytest
 from pydicom.encaps import generate_fragments
 from support.desk import ffmpeg
 
+from common.dicom.encapsulation import write_instance
+from common.dicom.transfer_syntaxes import ROOT
 from common.errors import Uncuttable
 from common.ffmpeg import ffmpeg_program
 from common.media import Description
@@ -103,7 +105,7 @@ def brought(
 ) -> Made:
     """A source brought to a destination that takes instances of a share of its size."""
     description = describe(source, source.suffix)
-    syntaxes = frozenset({f"1.2.840.10008.1.2.4{syntax}"}) if syntax else None
+    syntaxes = frozenset({f"{ROOT}{syntax}"}) if syntax else None
     limit = int(description.size_bytes * share)
     chosen = plan(description, ARCHIVE, [Acceptance(max_bytes=limit, syntaxes=syntaxes)], audio=audio, modality="ES")
     store = FolderStore(folder / "store")
@@ -305,11 +307,21 @@ def test_an_encode_that_came_out_too_large_is_cut_too(tmp_path: Path) -> None:
     assert all(one.LossyImageCompressionRatio for one in made.instances)
 
 
-def test_a_kept_dicom_object_that_is_too_large_becomes_parts_that_name_it(three: Made, tmp_path: Path) -> None:
-    source = tmp_path / "part.dcm"
+@pytest.mark.parametrize("fragment_bytes", [None, 20_000])
+def test_a_dicom_object_that_is_too_large_becomes_parts_that_name_it(
+    three: Made, tmp_path: Path, fragment_bytes: int | None
+) -> None:
+    """Legal as it is, or in several fragments, which the destination does not take: either way its stream is cut."""
+    source = tmp_path / "source.dcm"
     source.write_bytes(three.store.get(three.done.parts[0].instance_key))
-    made = brought(tmp_path, source, Fraction(4, 5), audio=Audio.KEEP)
+    if fragment_bytes is not None:
+        header, stream = pydicom.dcmread(source, stop_before_pixels=True), three.streams[0]
+        with source.open("wb") as out:
+            write_instance(out, header, f"{ROOT}.102.1", [stream], len(stream), fragment_bytes=fragment_bytes)
+    made = brought(tmp_path, source, Fraction(4, 5), audio=Audio.KEEP, syntax=".102")
     assert made.plan.path is Way.REWRAP
+    assert {str(one.file_meta.TransferSyntaxUID) for one in made.instances} == {f"{ROOT}.102"}
+    assert len(made.instances) > 1
     assert [picture for stream in made.streams for picture in pictures(stream)] == pictures(three.streams[0])
     original = three.done.parts[0].sop_instance_uid
     assert original not in {str(one.SOPInstanceUID) for one in made.instances}
