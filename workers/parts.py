@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from common.dicom.portions import Portion
 from common.dicom.uids import part_uid
@@ -200,9 +201,9 @@ def _same_pictures(
     Raises:
         InternalFault: a part shows other pictures when it is decoded alone.
     """
-    expected = _pictures(
-        open_source(whole.path, whole.output, scratch), whole.output, counts, scratch, settings, attempt
-    )
+    with TemporaryDirectory(dir=scratch) as aside:  # many fragments of an MP4 are joined there
+        media = open_source(whole.path, whole.output, Path(aside))
+        expected = _pictures(media, whole.output, counts, scratch, settings, attempt)
     for number, (part, digest) in enumerate(zip(parts, expected, strict=True), 1):
         media = open_source(part.path.absolute(), part.output, scratch)
         if _pictures(media, part.output, counts[number - 1 : number], scratch, settings, attempt) != (digest,):
