@@ -20,7 +20,7 @@ from support.desk import ffmpeg
 
 from common.dicom.encapsulation import write_instance
 from common.dicom.transfer_syntaxes import ROOT
-from common.errors import Uncuttable
+from common.errors import InternalFault, Uncuttable
 from common.ffmpeg import ffmpeg_program
 from common.media import Description
 from common.orders import Path as Way
@@ -31,8 +31,10 @@ from common.store.folder import FolderStore
 from orchestrator.acceptance import Acceptance
 from orchestrator.planner import plan
 from orchestrator.work import instance_uid, output_prefix
+from workers import borders, parts
 from workers.attempt import Attempt
 from workers.check import check_file
+from workers.cutting import Piece
 from workers.describe import describe
 from workers.transcode import transcode
 
@@ -255,10 +257,31 @@ def test_the_same_work_again_finds_its_parts_and_makes_them_anew_when_one_is_los
 
 
 def test_an_open_group_is_never_cut(tmp_path: Path) -> None:
-    """x264 opens its groups but for every fourth key frame here: only there can a part begin."""
-    source = clip(tmp_path, "open.mp4", (*OPEN, "-force_key_frames", "0"), seconds=2)
+    source = clip(tmp_path, "open.mp4", OPEN, seconds=2)
     with pytest.raises(Uncuttable, match="it can be cut"):
         brought(tmp_path, source)
+
+
+def test_parts_cut_at_an_open_group_are_kept_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the borders found wrong, the proof would notice: leading pictures lack what they refer to."""
+    monkeypatch.setattr(borders, "_h264_entry", lambda _nals: "closed")
+    with pytest.raises(InternalFault, match="frames, the whole 100"):
+        brought(tmp_path, clip(tmp_path, "open.mp4", OPEN))
+    assert list(FolderStore(tmp_path / "store").keys("results/")) == []
+
+
+@pytest.mark.parametrize("proof", ["_same_stream", "_same_pictures"])
+def test_parts_of_something_else_are_kept_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: str) -> None:
+    """As many frames, but not those of the whole: the coded pictures tell, and so do the decoded ones."""
+
+    names = ("first.mp4", "second.mp4")
+    pieces = [Piece(clip(tmp_path, name, (*X264, "-vf", "negate"), seconds=1), 25, 0.0) for name in names]
+    monkeypatch.setattr(parts, "cut", lambda *_: pieces)
+    if proof == "_same_pictures":
+        monkeypatch.setattr(parts, "_same_stream", lambda *_: None)
+    with pytest.raises(InternalFault, match="coded pictures" if proof == "_same_stream" else "part 1 of 2"):
+        brought(tmp_path, clip(tmp_path, "closed.mp4", X264, seconds=2), Fraction(4, 5))
+    assert list(FolderStore(tmp_path / "store").keys("results/")) == []
 
 
 def test_borders_lie_at_idr_pictures_between_open_groups(tmp_path: Path) -> None:
