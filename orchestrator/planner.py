@@ -82,6 +82,7 @@ class _Wanted:
     ) -> None:
         self.description = description
         self.handling = handling
+        self._judged: dict[str, list[Finding]] = {}
         self.audio = audio if description.audio else Audio.STRIP
         self._destinations = destinations
         self._modality = modality
@@ -150,12 +151,18 @@ class _Wanted:
 
     def _why_not_rewrapped(self, uid: str) -> Obstacle | None:
         made = self._as_rewrapped(uid)
-        stream = [each for each in _errors(check_stream(made, uid)) if each.rule.startswith("stream.")]
+        stream = [each for each in self._broken(made, uid) if each.rule.startswith("stream.")]
         if stream:
             return _obstacle(stream[0])
         if self._uncut and split_of(uid, stream_bytes(self.description), self._destinations):
             return Obstacle("source.borders", "ISO/IEC 14496-10 7.4.1.2.4, 13818-2 6.3.8", self._uncut)
         return self._destinations.refuses_container(made.container)
+
+    def _broken(self, made: Description, uid: str) -> list[Finding]:
+        """Errors of what a rewrap would give under this syntax; asked twice, judged once."""
+        if uid not in self._judged:
+            self._judged[uid] = _errors(check_stream(made, uid))
+        return self._judged[uid]
 
     def encode(
         self, profile: Profile, rung: int, closed: tuple[Forced, Forced], queues: Collection[str], fallback: str
@@ -230,7 +237,7 @@ class _Wanted:
         source, made = self.description, self._as_rewrapped(uid)
         target = self._target(source.video.codec)
         where = f"legal {source.video.codec} for {short(uid)}" + (f", not kept: {kept.why}" if source.dicom else "")
-        sound = [finding for finding in _errors(check_stream(made, uid)) if finding.rule.startswith("audio.")]
+        sound = [finding for finding in self._broken(made, uid) if finding.rule.startswith("audio.")]
         new = self._needs_container(uid)
         size = estimates.rewrapped_bytes(source, self.audio, made.container, new_container=new)
         if sound and self.audio is Audio.KEEP:

@@ -65,7 +65,9 @@ def register(app: Celery, worker: Worker, wire: Wire) -> None:
 
 def send_result(app: Celery, result: WorkResult) -> None:
     """Publish a result; waits for the broker when it is away."""
-    answer = {"result": result.model_dump(mode="json")}
+    answer = {
+        "result": result.model_dump(mode="json", exclude_none=True)
+    }  # a description is mostly what does not apply
     message = Message(queues.RECORD_TASK, answer, queues.ORCHESTRATOR, id=f"{result.order_id}.result")
     end = time.monotonic() + RESULT_PATIENCE_SECONDS
     while True:
