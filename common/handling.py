@@ -8,8 +8,8 @@ from pydantic import Field
 
 from common.media import Scan, Value, VideoStream
 
-HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
-"""FFmpeg's names of the transfer functions of BT.2100: PQ, and HLG."""
+HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+"""FFmpeg's names of the transfer functions of BT.2100 → the standard's."""
 
 
 HDR_BITS = 10

@@ -15,6 +15,7 @@ from common.conformance import check_stream
 from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
 from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
 from common.errors import NoLegalPath, PolicyError
+from common.handling import HDR_BITS, HDR_TRANSFERS
 from common.levels import level_violations
 from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding
@@ -39,9 +40,6 @@ MVC_PROFILES = frozenset({"Stereo High", "Multiview High"})
 
 FIELD_ENCODERS = frozenset({"libx264", "mpeg2video"})
 """Encoders that code the two fields of a frame as such."""
-
-HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
-"""Transfer characteristics of ITU-R BT.2100, which eight bits cannot carry without banding."""
 
 DISPLAY_ASPECTS = (Fraction(4, 3), Fraction(16, 9))
 """What aspect_ratio_information 2 and 3 say of the whole picture (ISO/IEC 13818-2 Table 6-3)."""
@@ -211,7 +209,7 @@ def _of_encoder(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
     if video.scan is not Scan.PROGRESSIVE and recipe.encoder not in FIELD_ENCODERS:
         clause = "H.265 D.3.3" if codec == "hevc" else "docs/hardware.md"
         return (_finding("scan", clause, "interlaced video", f"progressive video for {recipe.encoder}", DEINTERLACE),)
-    if video.transfer in HDR_TRANSFERS and recipe.bits < min(video.bit_depth, 10):
+    if video.transfer in HDR_TRANSFERS and recipe.bits < min(video.bit_depth, HDR_BITS):
         found = f"HDR video ({HDR_TRANSFERS[video.transfer]})"
         remedy = "Use --dynamic-range tone-map, or a destination that takes .108 (HEVC Main 10)."
         return (_finding("depth", "ITU-R BT.2100", found, "10 bits a sample", remedy),)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from common.dicom import derivation
 from common.dicom.frame_syntaxes import FrameSyntax, frame_syntax
-from common.dicom.headers import kept_values
+from common.dicom.headers import kept_values, values_of
 from common.dicom.lossy import LossyStep, append_step, raw_bytes, record_proven_step, source_step
 from common.dicom.modules import complete
 from common.dicom.sop_classes import video_class
 from common.dicom.timing import write_timing
 from common.dicom.transfer_syntaxes import certain_lossy_method
-from common.errors import CinefarmError, InternalFault, UnreadableSource
+from common.errors import InternalFault
 from common.media import Description, Kind
 from common.orders import Plan
 
@@ -77,17 +77,8 @@ def build_frame_header(request: FrameHeaderRequest) -> Dataset:
         NoLegalPath: no frames are written under the plan's syntax.
         UnreadableSource: a value of the source's header that had to be read is broken.
     """
-    from pydicom.config import disable_value_validation
-
-    try:
-        with disable_value_validation():  # pydicom's complaints about a source's values would name them in a log
-            return _built(request)
-    except CinefarmError:
-        raise
-    except Exception as error:  # pydicom raises what it likes on broken values
-        if request.source is None:
-            raise
-        raise UnreadableSource("a value of the source's header is not what its type demands") from error
+    with values_of(request.source):
+        return _built(request)
 
 
 def _built(request: FrameHeaderRequest) -> Dataset:

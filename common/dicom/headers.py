@@ -7,6 +7,8 @@ Standard Extended SOP Class (PS3.2 3.11.2), except those that the new IOD forbid
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -88,17 +90,28 @@ def build_header(request: HeaderRequest) -> Dataset:
         UnreadableSource: a value of the source's header that had to be read is broken.
         InternalFault: KEEP was asked for, which changes no byte and so needs no header.
     """
-    from pydicom.config import disable_value_validation
-
     if request.plan.path is Path.KEEP:
         raise InternalFault("a source that is kept keeps its header")
+    with values_of(request.source):
+        return _built(request)
+
+
+@contextmanager
+def values_of(source: Dataset | None) -> Iterator[None]:
+    """Work with the values of a source's header, which may be broken; without a source a fault is ours.
+
+    Raises:
+        UnreadableSource: one that had to be read is.
+    """
+    from pydicom.config import disable_value_validation
+
     try:
         with disable_value_validation():  # pydicom's complaints about a source's values would name them in a log
-            return _built(request)
+            yield
     except CinefarmError:
         raise
     except Exception as error:  # pydicom raises what it likes on broken values
-        if request.source is None:
+        if source is None:
             raise
         raise UnreadableSource("a value of the source's header is not what its type demands") from error
 
