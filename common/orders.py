@@ -92,6 +92,22 @@ class Plan(Value):
     limit: Split | None = Field(default=None, description="applies should one instance not hold it after all")
 
 
+class Retrieval(Value):
+    """Where a source lies that workers bring to the store themselves, under the order's source key, should it not be there.
+
+    UIDs and an address: no name and no path may stand here.
+    """
+
+    place: str = Field(description="URI of the peer: dicom://AET@host:port or dicomweb+https://host/path")
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str = Field(default="", description="empty: the peer did not say")
+    method: Literal["get", "move", "web"] = Field(
+        default="get", description="C-GET; C-MOVE to our own listener; WADO-RS"
+    )
+
+
 class OrderBase(Value):
     """What every order carries."""
 
@@ -106,6 +122,7 @@ class DescribeOrder(OrderBase):
 
     kind: Literal["describe"] = "describe"
     source_key: str
+    retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     name_hint: str = Field(default="", description="lower-case extension of the source, e.g. '.mpg'; never its name")
 
 
@@ -114,6 +131,7 @@ class TranscodeOrder(OrderBase):
 
     kind: Literal["transcode"] = "transcode"
     source_key: str
+    retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     description: Description
     plan: Plan
     header_key: str | None = Field(
@@ -176,6 +194,7 @@ class SplitOrder(OrderBase):
 
     kind: Literal["split"] = "split"
     source_key: str
+    retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     description: Description
     wanted: int = Field(ge=2)
 
@@ -185,6 +204,7 @@ class ChunkOrder(OrderBase):
 
     kind: Literal["chunk"] = "chunk"
     source_key: str
+    retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     description: Description
     plan: Plan = Field(description="its recipe is the chunk's: this rung of the ladder, with the chunk's thread count")
     part: Part

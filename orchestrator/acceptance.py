@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import Field
 
@@ -46,6 +47,16 @@ class Acceptance(Value):
         description="takes the fragmentable twins .100.1 to .106.1; .107 and .108 are themselves fragmentable",
     )
     max_bytes: int | None = Field(default=None, gt=0, description="largest instance, bytes")
+    commitment: Literal["yes", "no", "unknown"] = Field(
+        default="unknown",
+        description="storage commitment (PS3.4 J): unknown is asked for and done without where refused",
+    )
+    verify: Literal["none", "count", "sample", "all"] = Field(
+        default="count", description="proof where an archive does not commit: its own count, or instances read back"
+    )
+    pdu_bytes: int | None = Field(
+        default=None, ge=4096, description="longest PDU to send, bytes; None: by the settings"
+    )
 
     @classmethod
     def of(cls, uri: str) -> Acceptance:

@@ -50,6 +50,7 @@ def split_order(item: Item, idle_slots: int, policy: Policy) -> SplitOrder | Non
         item_id=item.id,
         attempt=item.attempts,
         source_key=work.source_key(item),
+        retrieval=work.retrieval(item),
         description=description,
         wanted=wanted,
     )
@@ -126,6 +127,7 @@ def chunk_order(session: Session, item: Item, chunk: Chunk, policy: Policy) -> C
         item_id=item.id,
         attempt=chunk.attempts,
         source_key=work.source_key(item),
+        retrieval=work.retrieval(item),
         description=description,
         plan=plan,
         part=part,

@@ -152,9 +152,12 @@ def _begin_parts(
 
 def _brought(sources: Sources, items: list[Item]) -> list[Item]:
     """Those whose source workers can read by now; only what is in the window is brought to the store."""
-    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items})
+    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items if item.retrieval is None})
     ready: list[Item] = []
     for item in items:
+        if item.retrieval is not None:  # its worker brings it
+            ready.append(item)
+            continue
         fault = outcomes.get(work.source_key(item))
         if isinstance(fault, EnvironmentFault):
             log.warning("source_not_brought", item=item.id, code=fault.code, message=fault.message)

@@ -11,7 +11,7 @@ from common import __version__
 from common.dicom import uids
 from common.handling import AS_IT_IS
 from common.media import Description
-from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, TranscodeDone, TranscodeOrder
+from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, Retrieval, TranscodeDone, TranscodeOrder
 from orchestrator.frame_planner import keeps_identity
 from orchestrator.ledger.schema import Delivery, Item
 
@@ -70,13 +70,23 @@ def instance_uid(description: Description, header_key: str | None, plan: Plan, c
     return uids.instance_uid(origin, work_digest(plan, cuts))
 
 
+def retrieval(item: Item) -> Retrieval | None:
+    """Where workers bring an item's source from, should the store not have it."""
+    return None if item.retrieval is None else Retrieval.model_validate(item.retrieval)
+
+
 def describe_order(item: Item, attempt: int) -> DescribeOrder:
     """The order to read what an item's source is."""
     dot = item.name.rfind(".")
     extension = item.name[dot:].lower() if dot > item.name.rfind("/") else ""
     hint = extension if len(extension) <= 6 and extension[1:].isalnum() else ""
     return DescribeOrder(
-        order_id=new_order_id(), item_id=item.id, attempt=attempt, source_key=source_key(item), name_hint=hint
+        order_id=new_order_id(),
+        item_id=item.id,
+        attempt=attempt,
+        source_key=source_key(item),
+        retrieval=retrieval(item),
+        name_hint=hint,
     )
 
 
@@ -89,6 +99,7 @@ def transcode_order(item: Item, attempt: int, *, plan: Plan | None = None, cuts:
         item_id=item.id,
         attempt=attempt,
         source_key=source_key(item),
+        retrieval=retrieval(item),
         description=description,
         plan=plan,
         header_key=None if description.dicom else item.header_key,

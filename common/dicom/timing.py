@@ -219,9 +219,15 @@ def _write_vector(dataset: Dataset, vector_ms: tuple[float, ...]) -> None:
 def _write_period(dataset: Dataset, rate: Fraction) -> None:
     kept = _text(dataset, "FrameTime")
     if kept is None or rate_of_period(kept) != rate or len(kept) > 16:
-        dataset.FrameTime = legal_ds(1000 / rate)
+        dataset.FrameTime = _period(rate)
     if "FrameTimeVector" in dataset:
         del dataset.FrameTimeVector
+
+
+def _period(rate: Fraction) -> str:
+    """1000 / ``rate`` in ms. 16 is also what 16.667 is cut off to; a zero more says that it is not."""
+    text = legal_ds(1000 / rate)
+    return text if math.isclose(rate_of_period(text), rate, rel_tol=1e-5) else f"{float(1000 / rate):.2f}"
 
 
 def _fits(vector_ms: tuple[float, ...]) -> bool:
@@ -238,7 +244,10 @@ def _match(period: Decimal, rate: Fraction) -> int | None:
     exact = 1000 / rate
     if abs(Fraction(period) - exact) <= exact * _FLOAT_NOISE:
         return 0
-    digits = Decimal(1).scaleb(min(int(period.normalize().as_tuple().exponent), 0))
+    plain = (
+        period.to_integral_value() == period and int(period.as_tuple().exponent) >= -1
+    )  # 16.0: a float's print of 16
+    digits = Decimal(1).scaleb(0 if plain else int(period.as_tuple().exponent))
     printed = Decimal(exact.numerator) / Decimal(exact.denominator)
     if printed.quantize(digits, ROUND_HALF_UP) == period:
         return 0

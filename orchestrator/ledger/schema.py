@@ -110,6 +110,7 @@ class Item(Base):
     not_before: Mapped[datetime] = mapped_column(default=now)
     waiting_since: Mapped[datetime | None]  # the first of the failures that are being waited out
     header_key: Mapped[str | None] = mapped_column(String(128))
+    retrieval: Mapped[dict[str, Any] | None]  # common.orders.Retrieval of a source that workers bring themselves
     supplied: Mapped[dict[str, Any] | None]  # hints from the mapping row: modality, requested class
     digest: Mapped[str | None] = mapped_column(String(64))
     description: Mapped[dict[str, Any] | None]

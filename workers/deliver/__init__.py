@@ -7,7 +7,8 @@ destination is ever overwritten with other bytes.
 from __future__ import annotations
 
 from common.bandwidth import UNPACED, Pace
-from common.destinations import FolderDestination, parse_destination
+from common.destinations import DicomDestination, FolderDestination, parse_destination
+from common.errors import PolicyError
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store import ObjectStore
@@ -51,6 +52,8 @@ def _deliver_one(order: DeliverOrder, store: ObjectStore, settings: Settings, pa
         from workers.deliver.folder import deliver_to_folder
 
         return deliver_to_folder(order, destination.path, store, pace)
-    from workers.deliver.dicom import deliver_to_archive
+    if isinstance(destination, DicomDestination):
+        from workers.deliver.dicom import deliver_to_archive
 
-    return deliver_to_archive(order, destination, store, settings, pace=pace)
+        return deliver_to_archive(order, destination, store, settings, pace=pace)
+    raise PolicyError(f"{destination.uri.partition('://')[0]}:// destinations are not in this release")

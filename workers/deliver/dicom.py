@@ -9,19 +9,12 @@ from common.destinations import DicomDestination
 from common.dicom.frame_syntaxes import FRAME_SYNTAXES, is_frame_syntax
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
 from common.errors import DestinationRefused, EnvironmentFault, InternalFault
+from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store import ObjectStore
 from workers.deliver.custody import require_instance
-from workers.deliver.storage_scu import (
-    DEFAULT_PDU_BYTES,
-    LEAST_PDU_BYTES,
-    Caller,
-    ContextRefused,
-    Timeouts,
-    accepted_syntaxes,
-    store_file,
-)
+from workers.deliver.storage_scu import LEAST_PDU_BYTES, ContextRefused, accepted_syntaxes, store_file
 from workers.deliver.store_status import proof_of
 from workers.local import local_source
 

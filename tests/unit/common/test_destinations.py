@@ -105,10 +105,22 @@ def test_a_malformed_archive_is_refused_with_an_example(text: str) -> None:
     assert "dicom://ARCHIVE@pacs.example:104" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/prefix", "dicomweb+https://server/path"])
-def test_a_known_form_that_is_not_made_yet_says_so(text: str) -> None:
-    with pytest.raises(PolicyError, match="not in this release"):
+@pytest.mark.parametrize(
+    "text",
+    ["s3://bucket", "s3://bucket/some/prefix", "dicomweb+https://server/path", "dicom+tls://ARCHIVE@pacs.example:2762"],
+)
+def test_every_form_has_one_canonical_spelling(text: str) -> None:
+    assert parse_destination(text).uri == text
+    assert parse_destination(text + "/").uri == text
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://UPPER/x", "s3://", "dicomweb+https://user:secret@server/path", "dicomweb+http:///x"]
+)
+def test_a_malformed_bucket_or_server_is_refused(text: str) -> None:
+    with pytest.raises(PolicyError) as caught:
         parse_destination(text)
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"
 
 
 @pytest.mark.parametrize("text", ["dicom://A@[::1:104", "file://[", "dicom://A@[nothing]:104"])

@@ -16,11 +16,11 @@ from pydicom.dataset import Dataset
 
 from common.destinations import DicomDestination
 from common.dicom.encapsulation import write_instance
+from common.network.association import Timeouts
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store.folder import FolderStore
 from workers.deliver.dicom import deliver_to_archive
-from workers.deliver.storage_scu import Timeouts
 
 H264 = "1.2.840.10008.1.2.4.102"
 ENDOSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.1.1"

@@ -17,8 +17,9 @@ from pynetdicom import AE, evt
 
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, InternalFault, StoreFault
+from common.network.association import Caller, Timeouts
 from workers.deliver.dicom import deliver_to_archive
-from workers.deliver.storage_scu import QUEUED_PDUS, BoundedQueue, Caller, Timeouts, store_file
+from workers.deliver.storage_scu import QUEUED_PDUS, BoundedQueue, store_file
 
 H264 = "1.2.840.10008.1.2.4.102"
 ENDOSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
@@ -290,6 +291,7 @@ SENDER = """
 import sys
 from pathlib import Path
 import pydicom.filereader, pynetdicom.dsutils
+from common.network.association import Caller, Timeouts
 from common.orders import DeliverOrder
 from common.settings import Settings
 from common.store.folder import FolderStore

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -64,6 +64,8 @@ def test_what_is_no_period_is_refused(text: str) -> None:
 
 
 @given(RATES)
+@example(Fraction(125, 2))
+@example(Fraction(1000, 33))
 @settings(deadline=None, max_examples=60)
 def test_a_written_rate_is_read_back(rate: Fraction) -> None:
     dataset = header()

@@ -1,0 +1,1 @@
+"""DICOM networks, as both sides use them: associations, queries, the web."""

@@ -1,0 +1,141 @@
+"""Associations (PS3.8 7.1) with a peer: opened with our limits of time, released or torn down, refusals in words."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from common.bandwidth import Pace
+from common.destinations import DicomDestination
+from common.errors import DestinationRefused, DestinationUnavailable
+
+if TYPE_CHECKING:
+    from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.association import Association
+    from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+
+DEFAULT_PDU_BYTES = 131_072
+
+SLOWEST_ARCHIVE = 1_000_000
+"""Bytes/s at which the slowest believable archive puts away what it has received before it answers."""
+
+_END_SECONDS = 5.0  # for pynetdicom's threads to see that their association is over; they look every millisecond
+_PERMANENT = 0x01  # result of A-ASSOCIATE-RJ (PS3.8 table 9-21)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long to wait for what, in seconds."""
+
+    connect: float = 15.0  # TCP
+    association: float = 30.0  # answers to association and release requests (ACSE)
+    stall: float = 60.0  # the peer takes not a single byte
+    answer: float = 30.0  # from the last byte to the C-STORE response (DIMSE)
+
+    @classmethod
+    def for_size(cls, size_bytes: int) -> Timeouts:
+        """Some archives index or copy the object before they answer, so the wait for the answer grows with its size."""
+        return cls(answer=cls.answer + size_bytes / SLOWEST_ARCHIVE)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who we are on the network, and how we send."""
+
+    ae_title: str
+    max_pdu_bytes: int
+    timeouts: Timeouts
+    pace: Pace = field(default_factory=Pace)
+
+
+@contextmanager
+def associate(
+    contexts: Mapping[str, Sequence[str]],
+    peer: DicomDestination,
+    caller: Caller,
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[tuple[Any, ...]] = (),
+) -> Iterator[Association]:
+    """An association that was answered (perhaps with no context accepted); released, or torn down, at the end.
+
+    ``contexts``: SOP class → transfer syntaxes, each pair in a presentation context of its own; ``handlers``: pynetdicom's.
+
+    Raises:
+        DestinationUnavailable: no connection, no answer, or a rejection for now.
+        DestinationRefused: rejected for good.
+    """
+    from pynetdicom import evt
+    from pynetdicom.presentation import build_context
+
+    connected: list[object] = []
+    try:
+        association = entity(caller).associate(
+            peer.host.strip("[]"),
+            peer.port,
+            contexts=[build_context(uid, syntax) for uid, syntaxes in contexts.items() for syntax in syntaxes],
+            ae_title=peer.called_aet,
+            max_pdu=caller.max_pdu_bytes or DEFAULT_PDU_BYTES,
+            evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *handlers],
+            ext_neg=[*roles],
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise DestinationUnavailable("the host name of the archive cannot be resolved") from error
+    try:
+        if not association.is_established and not association.rejected_contexts:
+            raise _no_association(association, bool(connected), peer, caller)
+        yield association
+        with suppress(ConnectionError):  # the answer is in; how the peer leaves changes nothing
+            association.release()
+    finally:
+        _end(association)
+
+
+def entity(caller: Caller) -> ApplicationEntity:
+    """Ours: silent, and with the caller's limits of time."""
+    from pynetdicom import AE
+
+    # its log lines hold UIDs and data elements; what failed is said in our errors
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    entity = AE(ae_title=caller.ae_title)
+    entity.connection_timeout = caller.timeouts.connect
+    entity.acse_timeout = caller.timeouts.association
+    entity.dimse_timeout = caller.timeouts.answer
+    entity.network_timeout = None  # idle is what a slow archive looks like; send and answer have their own limits
+    return entity
+
+
+def _end(association: Association) -> None:
+    """Leave no thread and no socket behind, whatever state the association is in."""
+    with suppress(ConnectionError):
+        if association.is_established:
+            association.abort()
+    if association.dul.socket is not None:
+        association.dul.socket.close()
+    for thread in (association.dul, association):
+        if thread.is_alive():
+            thread.join(_END_SECONDS)
+
+
+def _no_association(
+    association: Association, connected: bool, peer: DicomDestination, caller: Caller
+) -> DestinationUnavailable | DestinationRefused:
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+    hint = (
+        f"Check host, port and AE title, and whether the archive knows our AE title {caller.ae_title!r} and this host."
+    )
+    if not connected:
+        return DestinationUnavailable(f"{peer.uri} cannot be reached: no TCP connection", hint=hint)
+    # a rejection that comes faster than pynetdicom looks for the connection stays unread in its queue
+    answer = association.acceptor.primitive or association.dul.peek_next_pdu()
+    if not isinstance(answer, A_ASSOCIATE) or not answer.result:
+        return DestinationUnavailable(f"{peer.uri} did not answer the association request", hint=hint)
+    reason = answer.reason_str.lower()
+    if answer.result == _PERMANENT:
+        return DestinationRefused(f"{peer.uri} rejected the association for good: {reason}", hint=hint)
+    return DestinationUnavailable(f"{peer.uri} rejected the association for now: {reason}", hint=hint)
