@@ -175,6 +175,15 @@ class Settings(BaseSettings):
         default=131_072,
         description="longest PDU offered and sent, bytes; 0: the default (an unlimited one holds the whole file in memory)",
     )
+    dicom_ca_file: Path | None = Field(
+        default=None,
+        description="PEM bundle that signs the peers of DICOM over TLS (dicom+tls://), archives and modalities; default: "
+        "certifi's for archives",
+    )
+    dicom_cert_file: Path | None = Field(
+        default=None, description="our certificate for DICOM over TLS (PEM, with its chain), as client and as listener"
+    )
+    dicom_key_file: Path | None = Field(default=None, description="private key of dicom_cert_file (PEM)")
 
     @property
     def objects_dir(self) -> Path:

@@ -7,13 +7,17 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from common.bandwidth import Pace
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable
+from common.network.tls import Credentials, Handshake, client_context, explain
+from common.settings import Settings
 
 if TYPE_CHECKING:
+    import ssl
+
     from pynetdicom.ae import ApplicationEntity
     from pynetdicom.association import Association
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -50,6 +54,13 @@ class Caller:
     max_pdu_bytes: int
     timeouts: Timeouts
     pace: Pace = field(default_factory=Pace)
+    credentials: Credentials = Credentials()
+
+    @classmethod
+    def of(cls, settings: Settings, timeouts: Timeouts | None = None) -> Caller:
+        """As the settings say."""
+        pdu_bytes = settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES
+        return cls(settings.dicom_ae_title, pdu_bytes, timeouts or Timeouts(), credentials=Credentials.of(settings))
 
 
 @contextmanager
@@ -67,26 +78,32 @@ def associate(
 
     Raises:
         DestinationUnavailable: no connection, no answer, or a rejection for now.
-        DestinationRefused: rejected for good.
+        DestinationRefused: rejected for good, by TLS or by DICOM.
+        PolicyError: the settings for TLS cannot be used.
     """
     from pynetdicom import evt
     from pynetdicom.presentation import build_context
 
     connected: list[object] = []
+    host = peer.host.strip("[]")
+    handshake = Handshake(client_context(caller.credentials)) if peer.tls else None
     try:
         association = entity(caller).associate(
-            peer.host.strip("[]"),
+            host,
             peer.port,
             contexts=[build_context(uid, syntax) for uid, syntaxes in contexts.items() for syntax in syntaxes],
             ae_title=peer.called_aet,
             max_pdu=caller.max_pdu_bytes or DEFAULT_PDU_BYTES,
             evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *handlers],
             ext_neg=[*roles],
+            tls_args=(cast("ssl.SSLContext", handshake), host) if handshake else None,
         )
     except (socket.gaierror, UnicodeError) as error:
         raise DestinationUnavailable("the host name of the archive cannot be resolved") from error
     try:
         if not association.is_established and not association.rejected_contexts:
+            if handshake is not None and handshake.failure is not None:
+                raise explain(handshake.failure, peer, caller.credentials)
             raise _no_association(association, bool(connected), peer, caller)
         yield association
         with suppress(ConnectionError):  # the answer is in; how the peer leaves changes nothing
