@@ -54,7 +54,7 @@ class Caller:
     max_pdu_bytes: int
     timeouts: Timeouts
     pace: Pace = field(default_factory=Pace)
-    credentials: Credentials = Credentials()
+    credentials: Credentials = field(default_factory=Credentials)
 
     @classmethod
     def of(cls, settings: Settings, timeouts: Timeouts | None = None) -> Caller:

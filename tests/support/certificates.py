@@ -15,8 +15,8 @@ class Authority:
 
     certificate: Path
 
-    def sign(self, name: str, *addresses: str) -> Path:
-        """A certificate for ``name`` and IP ``addresses``, its key beside it (.key)."""
+    def sign(self, name: str, *addresses: str, days: int = 2) -> Path:
+        """A certificate for ``name`` and IP ``addresses``, its key beside it (.key); ``days`` below 0: expired."""
         path = self.certificate.with_name(f"{name}.pem")
         request, extensions = path.with_suffix(".csr"), path.with_suffix(".ext")
         names = ",".join([f"DNS:{name}", *(f"IP:{address}" for address in addresses)])
@@ -24,7 +24,17 @@ class Authority:
         _openssl("req", *_KEY, "-subj", f"/CN={name}", "-keyout", str(path.with_suffix(".key")), "-out", str(request))
         signer = ["-CA", str(self.certificate), "-CAkey", str(self.certificate.with_suffix(".key")), "-CAcreateserial"]
         _openssl(
-            "x509", "-req", "-in", str(request), *signer, "-days", "2", "-extfile", str(extensions), "-out", str(path)
+            "x509",
+            "-req",
+            "-in",
+            str(request),
+            *signer,
+            "-days",
+            str(days),
+            "-extfile",
+            str(extensions),
+            "-out",
+            str(path),
         )
         return path
 
