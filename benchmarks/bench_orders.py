@@ -1,6 +1,8 @@
 """No-op orders, from dispatched to recorded, beside bare no-op Celery tasks: same broker, same worker processes, same run.
 
-Prints orders/s of both, round by round, and the median ratio (aim: at least 0.6 on SQLite, 0.5 on PostgreSQL).
+Prints orders/s of both, round by round, and the median ratio (aim: at least 0.6 on SQLite, 0.5 on PostgreSQL); beside them the CPU
+time that a task and an order take in each process (user and system), which says more on a machine that others use too.
+A PostgreSQL server's own processes are not among them.
 Usage: bench_orders.py [--orders 3000] [--rounds 3] [--slots 2] [--ledger URL]
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from celery import Celery, shared_task
 from redis import Redis
 from sqlalchemy import select
@@ -58,15 +61,15 @@ def serve_noop(settings: Settings, slots: int, log: Path) -> None:
 
 
 @contextmanager
-def worker(settings: Settings, slots: int) -> Iterator[None]:
-    """A worker process with its pool, ready to take orders."""
+def worker(settings: Settings, slots: int) -> Iterator[int]:
+    """A worker process with its pool, ready to take orders: its process id."""
     process = multiprocessing.get_context("spawn").Process(
         target=serve_noop, args=(settings, slots, settings.state_dir / "worker.jsonl")
     )
     process.start()
     try:
         wait(lambda: bool(live_workers(connect(settings.broker_url))))
-        yield
+        yield process.pid or 0
     finally:
         process.terminate()
         process.join()
@@ -97,6 +100,27 @@ def order_rate(orchestrator: Orchestrator, ledger: Sessions, state_dir: Path, co
     return count / seconds
 
 
+class CpuTimes:
+    """CPU seconds, user and system, of all that take part: this process, the worker's main process, its pool, the broker."""
+
+    def __init__(self, worker_pid: int, broker_pid: int) -> None:
+        main = psutil.Process(worker_pid)
+        self._groups = {"here": [psutil.Process()], "worker": [main], "pool": main.children(recursive=True)}
+        self._groups["broker"] = [psutil.Process(broker_pid)]
+
+    def of(self, run: Callable[[], float], count: int) -> tuple[float, str]:
+        """What ``run`` returns, and in words what it cost by process, ms for each of ``count``."""
+        before = self._read()
+        result = run()
+        spent = {name: 1000 * (seconds - before[name]) / count for name, seconds in self._read().items()}
+        words = " + ".join(f"{name} {each:.2f}" for name, each in spent.items())
+        return result, f"{words} = {sum(spent.values()):.2f} ms"
+
+    def _read(self) -> dict[str, float]:
+        times = {name: [process.cpu_times() for process in some] for name, some in self._groups.items()}
+        return {name: sum(each.user + each.system for each in some) for name, some in times.items()}
+
+
 def waiting(ledger: Sessions, job_id: str) -> bool:
     """True while the order of an item is not recorded yet."""
     with ledger() as session:
@@ -117,16 +141,19 @@ def main() -> None:
         settings = Settings(broker_url=url, ledger_url=options.ledger, state_dir=Path(name))
         logs.configure(Path(name) / "orchestrator.jsonl")
         ledger, store = build_ledger(settings), build_store(settings)
-        with worker(settings, options.slots), build_broker(settings) as broker:
+        with worker(settings, options.slots) as pid, build_broker(settings) as broker:
             orchestrator = build_orchestrator(settings, ledger, store, broker)
             app, redis = make_app(settings), connect(url)
             bare_rate(app, redis, WARM_UP)
             order_rate(orchestrator, ledger, Path(name) / "warm-up", WARM_UP)
+            cpu, count = CpuTimes(pid, int(redis.info("server")["process_id"])), options.orders
             for round_ in range(options.rounds):
-                bare = bare_rate(app, redis, options.orders)
-                orders = order_rate(orchestrator, ledger, Path(name) / str(round_), options.orders)
+                folder = Path(name) / str(round_)
+                bare, bare_cost = cpu.of(lambda: bare_rate(app, redis, count), count)
+                orders, cost = cpu.of(lambda: order_rate(orchestrator, ledger, folder, count), count)
                 ratios.append(orders / bare)
-                print(f"bare no-op tasks {bare:.0f}/s · orders {orders:.0f}/s · ratio {ratios[-1]:.2f}", flush=True)
+                print(f"bare no-op tasks {bare:.0f}/s · orders {orders:.0f}/s · ratio {ratios[-1]:.2f}")
+                print(f"  CPU a task: {bare_cost}\n  CPU an order: {cost}", flush=True)
     print(f"median ratio: {statistics.median(ratios):.2f} (aim: at least 0.6 on SQLite, 0.5 on PostgreSQL)")
 
 
