@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -148,9 +149,8 @@ def main() -> None:
             order_rate(orchestrator, ledger, Path(name) / "warm-up", WARM_UP)
             cpu, count = CpuTimes(pid, int(redis.info("server")["process_id"])), options.orders
             for round_ in range(options.rounds):
-                folder = Path(name) / str(round_)
-                bare, bare_cost = cpu.of(lambda: bare_rate(app, redis, count), count)
-                orders, cost = cpu.of(lambda: order_rate(orchestrator, ledger, folder, count), count)
+                bare, bare_cost = cpu.of(partial(bare_rate, app, redis, count), count)
+                orders, cost = cpu.of(partial(order_rate, orchestrator, ledger, Path(name) / str(round_), count), count)
                 ratios.append(orders / bare)
                 print(f"bare no-op tasks {bare:.0f}/s · orders {orders:.0f}/s · ratio {ratios[-1]:.2f}")
                 print(f"  CPU a task: {bare_cost}\n  CPU an order: {cost}", flush=True)

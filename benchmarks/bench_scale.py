@@ -74,9 +74,8 @@ def _answer(pipe: Any, text: str) -> None:
         seconds=0.0,
         done=answer(order),  # type: ignore[arg-type]
     )
-    body = json.dumps([[], {"result": result.model_dump(mode="json")}, {}])
     pipe.set(f"lease:{order.order_id}", "ended", ex=300)
-    pipe.lpush(queues.ORCHESTRATOR, json.dumps({"body": base64.b64encode(body.encode()).decode()}))
+    pipe.lpush(queues.ORCHESTRATOR, result.model_dump_json(exclude_none=True))
 
 
 def peak_mb() -> float:

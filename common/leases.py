@@ -22,6 +22,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from common import queues
+
 ENDED = "ended"
 RETURNED = "returned"
 WORKERS = "workers"
@@ -125,8 +127,15 @@ class Leases:
         self._redis.set(f"lease:{order_id}", value, px=self._ttl_ms)
         return True
 
+    def answer(self, order_id: str, result: str) -> None:
+        """Send an attempt's result (JSON of common.orders.WorkResult) to the orchestrator and end its lease: both, or neither."""
+        with self._redis.pipeline(transaction=True) as both:
+            both.lpush(queues.ORCHESTRATOR, result)
+            both.set(f"lease:{order_id}", ENDED, ex=_ENDED_SECONDS)
+            both.execute()
+
     def end(self, order_id: str) -> None:
-        """The attempt has ended and its result is sent."""
+        """The attempt has ended without a result that anybody wants."""
         self._redis.set(f"lease:{order_id}", ENDED, ex=_ENDED_SECONDS)
 
     def hand_back(self, order_id: str) -> None:

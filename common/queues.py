@@ -6,6 +6,7 @@ DESCRIBE = "describe"
 CPU = "cpu"
 DELIVER = "deliver"
 ORCHESTRATOR = "orchestrator"
+"""No queue of Celery's: the list of results, which workers write with their leases' ends (common.leases)."""
 GPU_PREFIX = "gpu."
 """GPU queues are named by what the node can really encode with: gpu.nvenc, gpu.qsv, gpu.vaapi."""
 
@@ -19,7 +20,6 @@ TASK_OF_KIND = {
     "assemble": "cinefarm.assemble",
     "deliver": "cinefarm.deliver",
 }
-RECORD_TASK = "cinefarm.record"
 PROBE_TASK = "cinefarm.probe"
 PROBE_PREFIX = "probe."
 """A worker's own queue, for the probe orders that it sends itself: ``probe.<worker>``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import time
@@ -164,10 +163,8 @@ def _message(order: OrderBase, kind: str, queue: str) -> Message:
 
 
 def _result(text: str) -> WorkResult | None:
-    """The result in a message as kombu lays it into Redis: base64 of ``[args, kwargs, embed]``."""
     try:
-        _args, kwargs, _embed = json.loads(base64.b64decode(json.loads(text)["body"]))
-        return WorkResult.model_validate(kwargs["result"])
-    except (ValidationError, KeyError, TypeError, ValueError) as error:
-        log.error("result_unreadable", error=type(error).__name__)
+        return WorkResult.model_validate_json(text)
+    except ValidationError:
+        log.error("result_unreadable")
         return None

@@ -1,8 +1,8 @@
 """Results on their way from the broker into the ledger: taken, recorded, and only then acknowledged.
 
-A result lies in ``orchestrator`` (a Celery queue), moves into the list of the replica that records it, and is deleted there
-after the commit. The list of a replica that has died goes back to the queue; recording a result twice changes nothing.
-Celery's own consumer would do the same with three round trips a message; here a batch takes three.
+A result lies in the list ``orchestrator`` (common.leases), moves into the list of the replica that records it, and is deleted
+there after the commit. The list of a replica that has died goes back; recording a result twice changes nothing. A Celery
+consumer with late acknowledgement would do the same with three round trips a message; here a batch takes three.
 """
 
 from __future__ import annotations

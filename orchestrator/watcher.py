@@ -144,17 +144,20 @@ def _watched(session: Session, gate: limits.Gate) -> list[Watched]:
     """A closed window acts like a pause: an order that nobody has begun comes back; what runs is stopped if so wished."""
     doors = limits.Doors(session, gate)
     statement = (
-        select(Attempt, Item.state, Job, Delivery.destination)
+        select(Attempt, Item.state, Item.job_id, Delivery.destination)
         .join(Item, Item.id == Attempt.item_id)
-        .join(Job, Job.id == Item.job_id)
         .outerjoin(Delivery, Delivery.id == Attempt.delivery_id)
         .where(Attempt.state.in_((*OPEN, "stopping")))
         .options(defer(Attempt.order))  # large, and read of the few only that are sent again
         .with_for_update(of=Attempt, skip_locked=True)
     )
+    rows = session.execute(statement).all()
+    of_these = select(Job).where(Job.id.in_({job_id for _, _, job_id, _ in rows}))
+    jobs = {job.id: job for job in session.scalars(of_these)}  # each read once: thousands of attempts share a few
     return [
         Watched(attempt, state, job.paused or doors.holds(job, place), job.halted or doors.stops(job, place))
-        for attempt, state, job, place in session.execute(statement)
+        for attempt, state, job_id, place in rows
+        for job in (jobs[job_id],)
     ]
 
 

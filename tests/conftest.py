@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.s3 import S3Server, s3_server
+
+settings.register_profile("cinefarm", deadline=None)  # a busy machine is no failure
+settings.load_profile("cinefarm")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from redis.exceptions import RedisError
 
@@ -51,60 +49,92 @@ class Attempt:
             raise LeaseLost("this attempt was given to another worker")
 
 
-_threads = ThreadPoolExecutor(thread_name_prefix="lease")
-"""A process works on one order at a time, and its thread is used again: starting one takes as long as a round trip."""
+RESULT_PATIENCE_SECONDS = 600.0
+"""How long a finished result waits for a broker that is away. Giving up loses nothing: the next attempt finds the output."""
 
 
-class Renewal:
-    """Renews a lease from a thread while the ``with`` block works. A broker that is away is waited for, work goes on."""
+class Keeper:
+    """Keeps the lease of the order that this process works on. A broker that is away is waited for, work goes on.
 
-    def __init__(self, leases: Leases, order_id: str, worker: str, *, ttl_seconds: float) -> None:
-        self.attempt = Attempt()
-        self._leases = leases
-        self._order_id = order_id
-        self._worker = worker
+    One thread renews for all orders, one after the other: to wake it for each would be a third of a short order's time.
+    """
+
+    def __init__(self, leases: Leases, worker: str, *, ttl_seconds: float) -> None:
+        self.leases = leases
+        self.worker = worker
         self._interval = ttl_seconds / RENEWALS_PER_LEASE
-        self._stop = threading.Event()
-        self._ended: Future[None] | None = None
+        self._one_at_a_time = threading.Lock()  # a renewal that is late must not write over the end of a lease
+        self._thread: threading.Thread | None = None
+        self._order_id = ""
+        self._attempt = Attempt()
+        self._due = 0.0
 
-    def __enter__(self) -> Self:
-        self._ended = _threads.submit(self._renew)
-        return self
+    @contextmanager
+    def keep(self, order_id: str) -> Iterator[Attempt]:
+        """Renew the lease of an order while the block works, until it is answered."""
+        with self._one_at_a_time:
+            self._order_id, self._attempt = order_id, Attempt()
+            self._due = time.monotonic() + self._interval
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+            self._thread.start()
+        try:
+            yield self._attempt
+        finally:
+            with self._one_at_a_time:
+                self._order_id = ""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        if self._ended is not None and (broken := self._ended.exception()) is not None:
-            log.error("lease_renewal_broke", order=self._order_id, error=type(broken).__name__)
+    def answer(self, result: WorkResult) -> None:
+        """Send the result and end the lease; waits for a broker that is away.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: it was away for RESULT_PATIENCE_SECONDS.
+        """
+        text = result.model_dump_json(exclude_none=True)  # a description is mostly what does not apply
+        end = time.monotonic() + RESULT_PATIENCE_SECONDS
+        while True:
+            try:
+                with self._one_at_a_time:
+                    self.leases.answer(result.order_id, text)
+                    self._order_id = ""
+                return
+            except (RedisError, OSError):
+                if time.monotonic() > end:
+                    raise
+                log.warning("broker_away")
+                time.sleep(0.5)
 
     def _renew(self) -> None:
-        due = time.monotonic() + self._interval
-        while not self._stop.wait(min(REVOCATION_CHECK_SECONDS, self._interval)):
-            try:
-                renews = time.monotonic() >= due
-                alive = self._extend() if renews else not self._leases.is_revoked(self._order_id)
-                due = time.monotonic() + self._interval if renews else due
-            except (RedisError, OSError) as error:
-                log.warning("lease_renewal_failed", order=self._order_id, error=type(error).__name__)
-                continue
-            if not alive:
-                log.warning("attempt_revoked", order=self._order_id)
-                self.attempt.revoked = True
-                return
+        while True:
+            time.sleep(min(REVOCATION_CHECK_SECONDS, self._interval / 2))
+            with self._one_at_a_time:
+                try:
+                    self._look()
+                except (RedisError, OSError) as error:
+                    log.warning("lease_renewal_failed", order=self._order_id, error=type(error).__name__)
+                except Exception as error:  # the thread must outlive what breaks one renewal
+                    log.error("lease_renewal_broke", order=self._order_id, error=type(error).__name__)
 
-    def _extend(self) -> bool:
-        return self._leases.renew(self._order_id, self._worker, self.attempt.fraction)
+    def _look(self) -> None:
+        """Renew when it is time, else only ask whether the attempt is still wanted."""
+        order_id, attempt = self._order_id, self._attempt
+        if not order_id or attempt.revoked:
+            return
+        if time.monotonic() < self._due:
+            alive = not self.leases.is_revoked(order_id)
+        else:
+            alive = self.leases.renew(order_id, self.worker, attempt.fraction)
+            self._due = time.monotonic() + self._interval
+        if not alive:
+            log.warning("attempt_revoked", order=order_id)
+            attempt.revoked = True
 
 
 def perform(
     order: Order,
     work: Callable[[Order, Attempt], Done],
-    leases: Leases,
-    send: Callable[[WorkResult], None],
+    keeper: Keeper,
     *,
-    worker: str,
-    ttl_seconds: float,
     recall: Recall | None = None,
 ) -> WorkResult | None:
     """Run ``work`` under a lease and send its result, which is also returned.
@@ -113,7 +143,7 @@ def perform(
     ``recall`` wants back is marked as returned in its lease. All three answer None.
     """
     recall = recall or Recall()
-    claim = leases.take(order.order_id, worker)
+    claim = keeper.leases.take(order.order_id, keeper.worker)
     if claim is not Claim.TAKEN:
         log.warning("order_dropped", order=order.order_id, claim=claim)
         return None
@@ -121,15 +151,15 @@ def perform(
     started = time.monotonic()
     log.info("order_taken", attempt=order.attempt)
     try:
-        with Renewal(leases, order.order_id, worker, ttl_seconds=ttl_seconds) as renewal:
-            result = _answer(order, lambda: work(order, renewal.attempt), worker, started, recall)
+        with keeper.keep(order.order_id) as attempt:
+            result = _answer(order, lambda: work(order, attempt), keeper.worker, started, recall)
             if result is not None:
-                send(result)
+                keeper.answer(result)
         if result is None and recall.wanted:
             log.warning("order_handed_back")
-            leases.hand_back(order.order_id)
-        else:
-            leases.end(order.order_id)
+            keeper.leases.hand_back(order.order_id)
+        elif result is None:
+            keeper.leases.end(order.order_id)
         return result
     finally:
         logs.clear()

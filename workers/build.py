@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -27,7 +29,7 @@ from common.orders import (
 from common.settings import Settings
 from common.store import ObjectStore
 from common.store.open import open_store
-from workers.attempt import Attempt, Done, Order
+from workers.attempt import Attempt, Done, Keeper, Order
 from workers.local import local_source
 
 
@@ -43,9 +45,11 @@ class Worker:
         return open_store(self.settings.store_url or str(self.settings.objects_dir), self.settings)
 
     @cached_property
-    def leases(self) -> Leases:
-        """Leases in the broker's Redis."""
-        return Leases(open_redis(self.settings), ttl_seconds=self.settings.lease_seconds)
+    def keeper(self) -> Keeper:
+        """Of this process' leases in the broker's Redis, and the way of its results."""
+        ttl = self.settings.lease_seconds
+        leases = Leases(open_redis(self.settings), ttl_seconds=ttl)
+        return Keeper(leases, f"{socket.gethostname()}:{os.getpid()}", ttl_seconds=ttl)
 
     @cached_property
     def _quick_redis(self) -> Redis:

@@ -100,14 +100,13 @@ def run(
     rules: Iterable[Rule[Judged_contra]], case: Judged_contra, syntax: VideoSyntax | None = None
 ) -> Iterator[Finding]:
     """Every breach of every rule as a finding, in the order of the table. ``syntax``: None for what is no video."""
+    of_syntax = OF_SYNTAX if syntax is None else f"PS3.5 {VIDEO_CLAUSES[syntax.base_uid]}"
     for rule in rules:
-        of_syntax = syntax is not None and rule.clause == OF_SYNTAX
-        clause = f"PS3.5 {VIDEO_CLAUSES[syntax.base_uid]}" if syntax is not None and of_syntax else rule.clause
         for breach in rule.check(case):
             yield Finding(
                 severity=rule.severity,
                 rule=rule.id,
-                clause=clause,
+                clause=of_syntax if rule.clause == OF_SYNTAX else rule.clause,
                 found=breach.found,
                 required=breach.required,
                 remedy=rule.mend(breach),

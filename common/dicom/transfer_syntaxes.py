@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from common.errors import NoLegalPath
 
@@ -51,7 +52,7 @@ class VideoSyntax:
     fragmentable: bool  # may hold more than one fragment
     stereo: bool = False
 
-    @property
+    @cached_property
     def base_uid(self) -> str:
         """UID of the twin that is not marked Fragmentable: the same bitstream rules hold."""
         return self.uid[:-2] if self.uid.count(".") > ROOT.count(".") + 1 else self.uid

@@ -14,7 +14,6 @@ from typing import Self
 from redis.exceptions import RedisError
 
 from common import queues
-from common.farm import make_app
 from common.leases import Claim, Leases, WorkerInfo, advertise, connect
 from common.media import Description, Kind, VideoStream
 from common.orders import ORDERS, DeliverDone, DescribeDone, Done, TranscodeDone, Verdict, WorkResult
@@ -36,7 +35,6 @@ class ToyWorker:
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._app = make_app(self.settings)
         self._redis = connect(self.settings.broker_url)
         self._leases = Leases(self._redis, ttl_seconds=self.settings.lease_seconds)
         self._stop = threading.Event()
@@ -75,10 +73,7 @@ class ToyWorker:
             seconds=0.0,
             done=self._done(order.kind, order.item_id),
         )
-        self._app.send_task(
-            queues.RECORD_TASK, kwargs={"result": result.model_dump(mode="json")}, queue=queues.ORCHESTRATOR
-        )
-        self._leases.end(order.order_id)
+        self._leases.answer(order.order_id, result.model_dump_json(exclude_none=True))
 
     def _done(self, kind: str, item_id: str) -> Done:
         digest = hashlib.sha256(item_id.encode()).hexdigest()

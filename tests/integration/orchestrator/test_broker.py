@@ -18,8 +18,7 @@ from common.orders import DeliverDone, DescribeOrder, Failure, WorkResult
 from common.settings import Settings
 from orchestrator.broker import CeleryBroker
 from orchestrator.inbox import AT_ONCE, Inbox
-from workers.attempt import Attempt, Done, Order, perform
-from workers.tasks import send_result
+from workers.attempt import Attempt, Done, Keeper, Order, perform
 
 ORDER = DescribeOrder(order_id="o1", item_id="i1", attempt=1, source_key="sources/i1")
 DONE = DeliverDone(location="x", proof="sha256")
@@ -106,9 +105,12 @@ def test_a_sent_order_waits_in_its_queue_under_its_own_id(broker: CeleryBroker) 
     assert broker.waiting(queues.CPU) == set()
 
 
-def test_results_arrive_and_are_gone_from_the_broker_once_handled(broker: CeleryBroker, url: str, redis: Redis) -> None:
-    app = make_app(Settings(broker_url=url))
-    send_result(app, result())
+def send(redis: Redis, result: WorkResult) -> None:
+    Leases(redis, ttl_seconds=1).answer(result.order_id, result.model_dump_json())
+
+
+def test_results_arrive_and_are_gone_from_the_broker_once_handled(broker: CeleryBroker, redis: Redis) -> None:
+    send(redis, result())
     seen: list[WorkResult] = []
     assert broker.receive(seen.extend, seconds=5) == 1
     assert seen == [result()]
@@ -118,8 +120,7 @@ def test_results_arrive_and_are_gone_from_the_broker_once_handled(broker: Celery
 def test_a_result_whose_recording_broke_comes_back(
     broker: CeleryBroker, url: str, redis: Redis, leases: Leases
 ) -> None:
-    app = make_app(Settings(broker_url=url))
-    send_result(app, result())
+    send(redis, result())
 
     def broken(_: Sequence[WorkResult]) -> None:
         raise StoreFault("the ledger is away")
@@ -128,13 +129,13 @@ def test_a_result_whose_recording_broke_comes_back(
         broker.receive(broken, seconds=5)
     broker.__exit__(None, None, None)
     seen: list[WorkResult] = []
-    with CeleryBroker(app, redis, leases) as another:
+    with CeleryBroker(make_app(Settings(broker_url=url)), redis, leases) as another:
         assert another.receive(seen.extend, seconds=5) == 1
 
 
-def test_what_a_killed_orchestrator_had_taken_is_recorded_by_the_next(url: str, redis: Redis) -> None:
-    app, killed, another = make_app(Settings(broker_url=url)), Inbox(redis), Inbox(redis)
-    send_result(app, result())
+def test_what_a_killed_orchestrator_had_taken_is_recorded_by_the_next(redis: Redis) -> None:
+    killed, another = Inbox(redis), Inbox(redis)
+    send(redis, result())
     assert len(killed.take(5)) == 1
     assert another.recover() == 0  # it is alive
     redis.delete(*redis.keys("results:alive:*"))  # it has not been back for ALIVE_SECONDS
@@ -142,27 +143,26 @@ def test_what_a_killed_orchestrator_had_taken_is_recorded_by_the_next(url: str, 
     assert len(another.take(5)) == 1
 
 
-def test_a_result_leaves_the_broker_when_it_is_recorded_and_not_before(url: str, redis: Redis) -> None:
+def test_a_result_leaves_the_broker_when_it_is_recorded_and_not_before(redis: Redis) -> None:
     inbox = Inbox(redis)
-    send_result(make_app(Settings(broker_url=url)), result())
+    send(redis, result())
     assert inbox.take(5) == inbox.take(5) != []
     inbox.acknowledge()
     assert inbox.take(0.01) == []
 
 
-def test_results_are_taken_in_batches(url: str, redis: Redis) -> None:
-    inbox, app = Inbox(redis), make_app(Settings(broker_url=url))
+def test_results_are_taken_in_batches(redis: Redis) -> None:
+    inbox = Inbox(redis)
     for number in range(AT_ONCE + 1):
-        send_result(app, result(f"o{number}"))
+        send(redis, result(f"o{number}"))
     assert len(inbox.take(5)) == AT_ONCE
     inbox.acknowledge()
     assert len(inbox.take(5)) == 1
 
 
-def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: CeleryBroker, url: str) -> None:
-    app = make_app(Settings(broker_url=url))
-    app.send_task(queues.RECORD_TASK, kwargs={"result": {"version": 99}}, queue=queues.ORCHESTRATOR)
-    send_result(app, result())
+def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: CeleryBroker, redis: Redis) -> None:
+    redis.lpush(queues.ORCHESTRATOR, '{"version": 99}')
+    send(redis, result())
     seen: list[WorkResult] = []
     while not seen:
         broker.receive(seen.extend, seconds=5)
@@ -180,15 +180,17 @@ def test_a_broker_that_is_away_is_a_connection_error() -> None:
 
 
 def run(leases: Leases, work: object) -> list[WorkResult]:
-    sent: list[WorkResult] = []
-    perform(ORDER, work, leases, sent.append, worker="w", ttl_seconds=0.6)  # type: ignore[arg-type]
-    return sent
+    """What an attempt sends."""
+    keeper = Keeper(leases, "w", ttl_seconds=0.6)
+    result = perform(ORDER, work, keeper)  # type: ignore[arg-type]
+    return [] if result is None else [result]
 
 
-def test_an_attempt_answers_and_ends_its_lease(leases: Leases) -> None:
+def test_an_attempt_answers_and_ends_its_lease(leases: Leases, redis: Redis) -> None:
     (answer,) = run(leases, lambda _order, _attempt: DONE)
     assert answer.done == DONE
     assert leases.look(["o1"])["o1"].ended
+    assert WorkResult.model_validate_json(str(redis.rpop(queues.ORCHESTRATOR))) == answer
 
 
 def test_a_second_copy_of_the_message_does_nothing(leases: Leases) -> None:

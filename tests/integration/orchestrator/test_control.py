@@ -12,10 +12,11 @@ from sqlalchemy import select
 from support.core import add_item, job  # noqa: F401 fixtures
 from support.server import redis_server
 
+from common import queues
 from common.farm import make_app
 from common.leases import Leases, connect
 from common.media import Description
-from common.orders import DescribeOrder, WorkResult
+from common.orders import DescribeOrder
 from common.settings import Settings
 from common.stages import State
 from orchestrator import control
@@ -24,7 +25,7 @@ from orchestrator.ledger.database import Sessions, open_ledger
 from orchestrator.ledger.schema import Attempt, Item
 from orchestrator.watcher import Watcher
 from workers.attempt import Attempt as Held
-from workers.attempt import perform
+from workers.attempt import Keeper, perform
 
 LEASE_SECONDS = 120.0
 """Renewed every 40 s: whoever waited for a renewal would fail these tests."""
@@ -74,15 +75,15 @@ class Work:
 
 
 @contextmanager
-def working(ledger: Sessions, leases: Leases, item: str, sent: list[WorkResult]) -> Iterator[Work]:
+def working(ledger: Sessions, leases: Leases, item: str) -> Iterator[Work]:
     """A worker holds the lease of the item's attempt while the block runs."""
     with ledger.begin() as session:
         session.get_one(Item, item).state = State.QUEUED
         session.add(Attempt(order_id="o", item_id=item, kind="transcode", queue="cpu", number=1, order={}))
     work = Work()
     order = DescribeOrder(order_id="o", item_id=item, attempt=1, source_key="sources/x")
-    keywords = {"worker": "w", "ttl_seconds": LEASE_SECONDS}
-    thread = threading.Thread(target=perform, args=(order, work, leases, sent.append), kwargs=keywords)
+    keeper = Keeper(leases, "w", ttl_seconds=LEASE_SECONDS)
+    thread = threading.Thread(target=perform, args=(order, work, keeper))
     thread.start()
     assert work.begun.wait(SECONDS)
     yield work
@@ -92,17 +93,18 @@ def working(ledger: Sessions, leases: Leases, item: str, sent: list[WorkResult])
 
 def test_cancel_stops_the_worker_without_waiting_for_its_renewal(
     ledger: Sessions,
+    url: str,
     leases: Leases,
     watcher: Watcher,
     add_item: Callable[..., str],  # noqa: F811
 ) -> None:
-    item, sent = add_item(), list[WorkResult]()
-    with working(ledger, leases, item, sent) as work:
+    item = add_item()
+    with working(ledger, leases, item) as work:
         watcher.sweep()
         control.cancel(ledger, "job")
         watcher.sweep()
         assert work.stopped.wait(SECONDS)
-    assert sent == []
+    assert connect(url).llen(queues.ORCHESTRATOR) == 0
     with ledger() as session:
         assert session.scalars(select(Item.state)).one() is State.CANCELLED
 
@@ -113,8 +115,8 @@ def test_pause_leaves_the_worker_alone_and_pause_at_once_does_not(
     watcher: Watcher,
     add_item: Callable[..., str],  # noqa: F811
 ) -> None:
-    item, sent = add_item(), list[WorkResult]()
-    with working(ledger, leases, item, sent) as work:
+    item = add_item()
+    with working(ledger, leases, item) as work:
         control.pause(ledger, "job")
         watcher.sweep()
         assert not work.stopped.wait(2.5)  # longer than a worker needs to notice
