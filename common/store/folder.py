@@ -31,6 +31,9 @@ class FolderStore:
         target = self._path(key)
         source = path.absolute()
         with disk_faults("link a source"):
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # it is there, or its folder is not
+                target.symlink_to(source)
+                return
             if target.is_symlink() and target.readlink() == source:
                 return
             aside = self._aside()
