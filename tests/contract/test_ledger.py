@@ -11,8 +11,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, insert, select
+from sqlalchemy import MetaData, insert, select, text
 from support.core import GRACE_SECONDS, Farm, made
+from support.postgres import PostgresServer
 
 from common.errors import PolicyError, ProgramFailed, StoreFault, UnreadableSource
 from common.leases import Lease
@@ -430,6 +431,13 @@ def test_the_migrated_schema_is_the_one_that_the_code_knows(ledger: Sessions) ->
     with ledger.kw["bind"].connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.peer("postgres")
+def test_postgresql_vacuums_the_tables_of_a_large_job_early(postgres: PostgresServer) -> None:
+    early = "SELECT relname FROM pg_class WHERE 'autovacuum_vacuum_scale_factor=0.02' = ANY (reloptions)"
+    with open_ledger(postgres.new_database())() as session:
+        assert set(session.scalars(text(early))) == {"items", "attempts", "deliveries"}
 
 
 def test_a_ledger_of_the_first_release_keeps_its_items_and_finds_their_queues(ledger_url: str) -> None:
