@@ -21,8 +21,8 @@ from common.recipes import Audio, Gate, Recipe
 
 WIRE_VERSION = 1
 
-Verify = Literal["none", "count", "sample", "all"]
-"""Proof where an archive does not commit: its own count, or instances read back."""
+Verify = Literal["unknown", "none", "count", "sample", "all"]
+"""Proof where an archive does not commit: its own count, or instances read back; unknown: counted where it can be asked."""
 
 SAMPLE_ONE_IN = 10
 """Instances of which one is read back, where a sample is asked for."""
@@ -267,7 +267,9 @@ class DeliverOrder(OrderBase):
     transfer_syntax_uid: str
     bytes_per_second: int | None = Field(default=None, description="limit of the destination, over all workers")
     sharers: int = Field(default=1, ge=1, description="deliveries to it at a time: a worker's share without the broker")
-    verify: Verify = Field(default="count", description="proof of arrival that the destination's policy asks for")
+    verify: Verify = Field(
+        default="unknown", description="proof of arrival that is asked for, where STOW-RS is the way"
+    )
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split item; the fields above are the first's")
 
     @property

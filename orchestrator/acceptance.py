@@ -53,7 +53,9 @@ class Acceptance(Value):
         description="storage commitment (PS3.4 J): unknown is asked for and done without where refused",
     )
     verify: Verify = Field(
-        default="count", description="proof where an archive does not commit: its own count, or instances read back"
+        default="unknown",
+        description="proof where an archive does not commit: its own count, or instances read back; unknown is counted, and done "
+        "without where queries are refused",
     )
     pdu_bytes: int | None = Field(
         default=None, ge=4096, description="longest PDU to send, bytes; None: by the settings"

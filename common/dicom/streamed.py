@@ -51,12 +51,22 @@ class _Feed(io.RawIOBase):
         self.pieces = pieces
         self.kept = bytearray()
         self._position = 0
+        self._fault: BaseException | None = None
+
+    def require_whole(self) -> None:
+        """Raise what the pieces raised, should a reader have taken it for broken bytes."""
+        if self._fault is not None:
+            raise self._fault
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to ``size`` bytes; fewer at the end, and where too many would be kept."""
         end = self._position + (size if size is not None and size >= 0 else MOST_HEADER_BYTES)
         while len(self.kept) < end and len(self.kept) < MOST_HEADER_BYTES:
-            piece = next(self.pieces, b"")
+            try:
+                piece = next(self.pieces, b"")
+            except BaseException as fault:
+                self._fault = fault
+                raise
             if not piece:
                 break
             self.kept += piece
@@ -90,5 +100,6 @@ def _pixel_data(feed: _Feed) -> int | None:
             warnings.simplefilter("ignore")
             read_partial(cast(BinaryIO, feed), stop_when=stop, specific_tags=[])
     except Exception:  # pydicom raises what it likes on broken bytes: then only the whole can be compared
+        feed.require_whole()
         return None
     return found[0] if found else None

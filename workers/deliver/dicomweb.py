@@ -83,10 +83,16 @@ class _Delivery:
         receipt = self._send()
         if receipt.already:
             return f"{receipt.proof}, {self._compared_or_refused()}"
-        proofs = [receipt.proof, self._found(receipt) if self._order.verify != "none" or receipt.doubtful else ""]
-        if self._order.reads_back or receipt.doubtful:
-            proofs.append(self._read_back() or "WADO-RS not offered: not read back")
-        return ", ".join(filter(None, proofs))
+        proofs = (
+            [receipt.proof, self._found(receipt)]
+            if self._order.verify != "none" or receipt.doubtful
+            else [receipt.proof]
+        )
+        if self._order.reads_back:
+            proofs.append(self._compared_or_refused())
+        elif receipt.doubtful:
+            proofs.append(self._read_back() or "not given by WADO-RS: not read back")
+        return ", ".join(proofs)
 
     def _send(self) -> Receipt:
         envelope = Envelope()
@@ -107,8 +113,13 @@ class _Delivery:
         for wait in LOOKS:
             self._nap(wait)
             there = is_there(self._peer, *self._uids)
-            if there is None:
+            if there is None and self._order.verify in {"unknown", "none"}:
                 return "QIDO-RS not offered: not looked for"
+            if there is None:
+                raise DestinationRefused(
+                    f"the archive confirmed the object ({receipt.proof}), but cannot be asked for it: it offers us no QIDO-RS",
+                    hint="Let this user search, or do without: --accepts 'DEST verify=none'.",
+                )
             if there:
                 return "found by QIDO-RS"
         raise DestinationUnavailable(
@@ -120,7 +131,7 @@ class _Delivery:
         if (compared := self._read_back()) is None:
             raise DestinationRefused(
                 "the archive has an object under this SOP Instance UID, and does not give it to be compared (WADO-RS)",
-                hint="Compare the two objects by hand, or let the archive offer WADO-RS.",
+                hint="Let this user read by WADO-RS, or compare the two objects by hand.",
             )
         return compared
 
