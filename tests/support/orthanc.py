@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
@@ -19,10 +20,22 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    password: str = ""  # name:password that its HTTP side asks for; empty: none
+
+    def ask(self, path: str, data: bytes | None = None, method: str | None = None) -> bytes:
+        basic = {"Authorization": f"Basic {base64.b64encode(self.password.encode()).decode()}"} if self.password else {}
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        request = urllib.request.Request(url, data=data, headers=basic, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 loopback
+            return bytes(answer.read())
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-            return bytes(answer.read())
+        return self.ask(path)
+
+    @property
+    def web_uri(self) -> str:
+        """Where its DICOMweb plugin answers."""
+        return f"dicomweb+http://127.0.0.1:{self.http_port}/dicom-web"
 
     def await_start(self) -> None:
         for _ in range(200):
@@ -34,14 +47,31 @@ class Orthanc:
                 return
         raise AssertionError("Orthanc did not start")
 
+    def put(self, instance: bytes) -> None:
+        """Give it one DICOM file, past the DICOM network."""
+        self.ask("/instances", instance)
+
+    def delete(self, path: str) -> None:
+        self.ask(path, method="DELETE")
+
+    def statistics(self) -> dict[str, int]:
+        """What it counts itself: CountStudies, CountInstances, TotalDiskSize in bytes …"""
+        return {name: int(value) for name, value in json.loads(self.get("/statistics")).items() if str(value).isdigit()}
+
     def instances(self) -> list[str]:
         return [str(name) for name in json.loads(self.get("/instances"))]
 
 
+WEB: dict[str, object] = {"Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"]}
+"""Options that switch the DICOMweb plugin on; Debian's orthanc-dicomweb installs it there."""
+
+
 @contextmanager
-def serve(folder: Path, dicom_port: int, http_port: int) -> Iterator[Orthanc]:
-    """One server; it starts in about a second."""
-    archive = Orthanc(dicom_port, http_port)
+def serve(folder: Path, dicom_port: int, http_port: int, *, password: str = "", **options: object) -> Iterator[Orthanc]:
+    """One server; it starts in about a second. ``options``: keys of its configuration file that are to be otherwise."""
+    archive = Orthanc(dicom_port, http_port, password)
+    if password:
+        options |= {"AuthenticationEnabled": True, "RegisteredUsers": dict([password.split(":")])}
     settings = {
         "DicomAet": "ORTHANC",
         "DicomPort": archive.dicom_port,
@@ -53,7 +83,7 @@ def serve(folder: Path, dicom_port: int, http_port: int) -> Iterator[Orthanc]:
         "IndexDirectory": str(folder / "db"),
         "Plugins": [],
         "OverwriteInstances": True,
-    }
+    } | options
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with subprocess.Popen(
         ["Orthanc", str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
