@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +18,16 @@ from pydicom.filebase import DicomBytesIO
 
 Script = Callable[["Request"], bool]
 """Answers one request and returns True, or leaves it to the server's good manners."""
+
+
+LEVELS = {
+    "stud": ("StudyInstanceUID", ("StudyInstanceUID", "StudyDate", "StudyTime")),
+    "ser": ("SeriesInstanceUID", ("StudyInstanceUID", "SeriesInstanceUID", "Modality")),
+    "instance": (
+        "SOPInstanceUID",
+        ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "NumberOfFrames"),
+    ),
+}
 
 
 @dataclass
@@ -30,6 +41,9 @@ class WebArchive:
     seen: list[Any] = field(default_factory=list)  # what scripts note
     bytes_in: int = 0
     keeps: bool = True
+    most: int = 1000  # matches it gives at a time
+    knows_offset: bool = True
+    warns: bool = True
 
     @property
     def uri(self) -> str:
@@ -110,16 +124,33 @@ class Request(BaseHTTPRequestHandler):
         self.json(200, receipt(stored=uid))
 
     def _find(self) -> None:
-        parts = urlsplit(self.path)
-        asked = dict(parse_qsl(parts.query))
-        data_sets = [
-            pydicom.dcmread(DicomBytesIO(data), stop_before_pixels=True) for data in self.archive.stored.values()
-        ]
-        wanted = asked.get("SOPInstanceUID")
-        found = [found for found in data_sets if wanted in {None, found.SOPInstanceUID}]
-        uids = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-        start, count = int(asked.get("offset", 0)), int(asked.get("limit", 1000))
-        self.json(200, [matched({uid: found[uid].value for uid in uids}) for found in found[start : start + count]])
+        parts, archive = urlsplit(self.path), self.archive
+        asked, places = dict(parse_qsl(parts.query)), parts.path.split("/")
+        level = places[-1].removesuffix("s").removesuffix("ie")  # studies, series, instances
+        key, fields = LEVELS[level]
+        wanted = {
+            LEVELS[name.removesuffix("s").removesuffix("ie")][0]: uid
+            for name, uid in pairwise(places)
+            if uid[:1].isdigit()
+        }
+        wanted |= {name: asked[name] for name in ("SOPInstanceUID", "SeriesInstanceUID") if name in asked}
+        low, _, high = asked.get("StudyDate", "-").rpartition("-")
+        found: dict[str, Any] = {}
+        for data in archive.stored.values():
+            header = pydicom.dcmread(DicomBytesIO(data), stop_before_pixels=True)
+            if all(header[name].value == uid for name, uid in wanted.items()) and (
+                not high or (low or "0") <= header.StudyDate <= high
+            ):
+                found[header[key].value] = matched({name: header[name].value for name in fields if name in header})
+        start = int(asked.get("offset", 0)) if archive.knows_offset else 0
+        rows = list(found.values())[start:][: min(int(asked.get("limit", 1000)), archive.most)]
+        left = len(found) - start - len(rows)
+        headers = (
+            {"Warning": f'299 rs "There are {left} additional results that can be requested"'}
+            if left and archive.warns
+            else {}
+        )
+        self.json(200, rows, **headers)
 
     def _give(self) -> None:
         data = self.archive.stored.get(self.path.rpartition("/")[2])
