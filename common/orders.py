@@ -24,7 +24,7 @@ WIRE_VERSION = 1
 Verify = Literal["unknown", "none", "count", "sample", "all"]
 """Proof where an archive does not commit: its own count, or instances read back; unknown: counted where it can be asked."""
 
-SAMPLE_ONE_IN = 10
+SAMPLE_ONE_IN = 20
 """Instances of which one is read back, where a sample is asked for."""
 
 HEADER_BYTES = 1 << 20

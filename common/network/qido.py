@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from common.errors import DestinationRefused
@@ -40,7 +40,7 @@ def texts(match: Match, tag: str) -> tuple[str, ...]:
 
 def matches(
     peer: WebPeer, path: str, query: Sequence[tuple[str, str]], key: str, *, page: int = PAGE
-) -> Iterator[Match]:
+) -> Generator[Match, None, None]:
     """All matches of a query, each once by its UID ``key``. An unknown study has none.
 
     A server may give fewer matches a page than asked for. It says so in a Warning (PS3.18 8.3.4.4) or not at all: a round number

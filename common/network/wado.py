@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from common.errors import DestinationRefused
 from common.network.multipart import DICOM, single_part
@@ -16,7 +16,7 @@ ACCEPTS = (f'multipart/related; type="{DICOM}"; transfer-syntax=*', f"{DICOM}; t
 _NOT_ACCEPTABLE = 406
 
 
-def instance_bytes(peer: WebPeer, path: str) -> Iterator[bytes]:
+def instance_bytes(peer: WebPeer, path: str) -> Generator[bytes, None, None]:
     """The DICOM file at ``path`` (common.network.web.instance_path), in pieces.
 
     Raises:
