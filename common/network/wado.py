@@ -14,6 +14,11 @@ ACCEPTS = (f'multipart/related; type="{DICOM}"; transfer-syntax=*', f"{DICOM}; t
 """As it is stored (PS3.18 8.7.3.5.2), else servers may decode it. The first must be known by all, some know the second only."""
 
 _NOT_ACCEPTABLE = 406
+_NONE = frozenset({404, 410})
+
+
+class NoSuchInstance(DestinationRefused):
+    """The server has no such instance, or no longer."""
 
 
 def instance_bytes(peer: WebPeer, path: str) -> Generator[bytes, None, None]:
@@ -21,13 +26,16 @@ def instance_bytes(peer: WebPeer, path: str) -> Generator[bytes, None, None]:
 
     Raises:
         DestinationUnavailable: the server is away, busy, or its answer broke off.
+        NoSuchInstance: the server does not have it.
         DestinationRefused: the server does not give it, or gives something else.
     """
     for accept in ACCEPTS:
-        allow = frozenset({_NOT_ACCEPTABLE}) if accept != ACCEPTS[-1] else frozenset[int]()
+        allow = _NONE | {_NOT_ACCEPTABLE} if accept != ACCEPTS[-1] else _NONE
         with peer.stream(path, what=WHAT, accept=accept, allow=allow) as response:
             if response.status_code == _NOT_ACCEPTABLE:
                 continue
+            if response.status_code in _NONE:
+                raise NoSuchInstance(f"the DICOMweb server has no such instance ({WHAT}: HTTP {response.status_code})")
             if response.status_code != 200:  # 206 and 204 are no whole instance
                 raise DestinationRefused(f"the DICOMweb server gives no instance ({WHAT}: HTTP {response.status_code})")
             yield from single_part(response.headers.get("content-type", ""), peer.body(response, WHAT))

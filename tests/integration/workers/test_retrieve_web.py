@@ -9,7 +9,7 @@ import pytest
 from support import studies
 from support.web_archive import Request, WebArchive, multipart, web_archive
 
-from common.errors import CinefarmError, DestinationRefused, DestinationUnavailable
+from common.errors import CinefarmError, DestinationRefused, DestinationUnavailable, UnreadableSource
 from common.orders import Retrieval
 from common.settings import Settings
 from workers.retrieve.web import fetch_from_web
@@ -106,7 +106,7 @@ def test_a_connection_that_breaks_off_is_an_outage(archive: WebArchive) -> None:
         fetch(archive)
 
 
-def test_an_instance_that_is_gone_is_refused(archive: WebArchive) -> None:
+def test_an_instance_that_is_gone_is_no_source(archive: WebArchive) -> None:
     archive.stored.clear()
-    with pytest.raises(DestinationRefused, match="404"):
+    with pytest.raises(UnreadableSource, match="no longer"):
         fetch(archive)
