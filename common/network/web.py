@@ -291,6 +291,8 @@ def _no_answer(error: Exception, server: WebDestination, what: str) -> Destinati
             "signed by a CA that it knows.",
         )
     hint = "Check host, port and scheme (http or https) of the URI, and that the server runs."
+    if server.base_url.startswith("https:"):
+        hint += " One that wants a client certificate needs CINEFARM_DICOMWEB_CERT_FILE and CINEFARM_DICOMWEB_KEY_FILE."
     if _first(causes, socket.gaierror) is not None:
         return DestinationUnavailable("the host name of the DICOMweb server cannot be resolved", hint=hint)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
@@ -298,7 +300,8 @@ def _no_answer(error: Exception, server: WebDestination, what: str) -> Destinati
     if isinstance(error, httpx.TimeoutException):
         return DestinationUnavailable(f"the DICOMweb server fell silent ({what})")
     return DestinationUnavailable(
-        f"the DICOMweb server ended the connection, or sent what is no HTTP, before its answer was complete ({what})"
+        f"the DICOMweb server ended the connection, or sent what is no HTTP, before its answer was complete ({what})",
+        hint=hint,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -185,11 +186,13 @@ def receipt(*, stored: str = "", failed: str = "", warning: int | None = None, r
 
 
 @contextmanager
-def web_archive() -> Iterator[WebArchive]:
+def web_archive(tls: ssl.SSLContext | None = None) -> Iterator[WebArchive]:
     archive = WebArchive()
     handler = type("Handler", (Request,), {"archive": archive})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         archive.port = server.server_port
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
