@@ -6,6 +6,7 @@ An order names bytes by object keys. Keys are opaque: ``sources/<item id>``, ``h
 
 from __future__ import annotations
 
+import zlib
 from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Literal
@@ -19,6 +20,12 @@ from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
 
 WIRE_VERSION = 1
+
+Verify = Literal["unknown", "none", "count", "sample", "all"]
+"""Proof where an archive does not commit: its own count, or instances read back; unknown: counted where it can be asked."""
+
+SAMPLE_ONE_IN = 20
+"""Instances of which one is read back, where a sample is asked for."""
 
 HEADER_BYTES = 1 << 20
 """Room left for a part's header beside its stream, or a sixteenth of a small limit."""
@@ -248,7 +255,7 @@ class DeliverOrder(OrderBase):
     """Bring what one item became to one destination: one instance, or its parts one after the other. Result: DeliverDone."""
 
     kind: Literal["deliver"] = "deliver"
-    destination: str = Field(description="URI: a folder path or dicom://AET@host:port")
+    destination: str = Field(description="URI: a folder path, dicom://AET@host:port or dicomweb+https://host/path")
     instance_key: str
     instance_digest: str
     instance_bytes: int
@@ -260,7 +267,16 @@ class DeliverOrder(OrderBase):
     transfer_syntax_uid: str
     bytes_per_second: int | None = Field(default=None, description="limit of the destination, over all workers")
     sharers: int = Field(default=1, ge=1, description="deliveries to it at a time: a worker's share without the broker")
+    verify: Verify = Field(
+        default="unknown", description="proof of arrival that is asked for, where STOW-RS is the way"
+    )
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split item; the fields above are the first's")
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether what arrived is read back and compared: always, or where the sample draws this UID, at each attempt the same."""
+        drawn = zlib.crc32(self.sop_instance_uid.encode()) % SAMPLE_ONE_IN == 0
+        return self.verify == "all" or (self.verify == "sample" and drawn)
 
     @property
     def each(self) -> tuple[DeliverOrder, ...]:

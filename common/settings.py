@@ -185,6 +185,37 @@ class Settings(BaseSettings):
     )
     dicom_key_file: Path | None = Field(default=None, description="private key of dicom_cert_file (PEM)")
 
+    dicomweb_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="bearer token for DICOMweb servers; where a job meets several: dicomweb_credentials_file",
+    )
+    dicomweb_basic_auth: SecretStr = Field(
+        default=SecretStr(""), description="name:password for DICOMweb servers, in place of dicomweb_token"
+    )
+    dicomweb_credentials_file: Path | None = Field(
+        default=None,
+        description='TOML, a table a server: ["pacs.example:8042"] token = "…" or basic_auth = "name:password"; read anew with '
+        "each order. With it, nobody but the servers it names gets credentials",
+    )
+    dicomweb_ca_file: Path | None = Field(
+        default=None, description="PEM bundle that signs DICOMweb servers; default: certifi's"
+    )
+    dicomweb_cert_file: Path | None = Field(
+        default=None, description="our client certificate (PEM, with its chain), for DICOMweb servers that ask for one"
+    )
+    dicomweb_key_file: Path | None = Field(default=None, description="private key of dicomweb_cert_file (PEM)")
+    dicomweb_proxy: str = Field(
+        default="",
+        repr=False,
+        description="http://[user:password@]host:port between us and DICOMweb servers; empty: none",
+    )
+    dicomweb_patience_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="longest wait within one order for a server that says Retry-After or fails now and then, s; an order that "
+        "waits holds a slot, so longer outages are waited out in the ledger",
+    )
+
     @property
     def objects_dir(self) -> Path:
         """Where the folder store lies."""

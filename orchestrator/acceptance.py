@@ -13,6 +13,7 @@ from common.destinations import DicomDestination, parse_destination
 from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
 from common.errors import NoLegalPath, PolicyError
 from common.media import Value
+from common.orders import Verify
 
 ACCEPT_FORM = (
     "Write it like 'dicom://PACS@host:104 syntaxes=.102,.104 containers=mp4 fragmentable=no max=4GiB'; "
@@ -51,8 +52,10 @@ class Acceptance(Value):
         default="unknown",
         description="storage commitment (PS3.4 J): unknown is asked for and done without where refused",
     )
-    verify: Literal["none", "count", "sample", "all"] = Field(
-        default="count", description="proof where an archive does not commit: its own count, or instances read back"
+    verify: Verify = Field(
+        default="unknown",
+        description="proof where an archive does not commit: its own count, or instances read back; unknown is counted, and done "
+        "without where queries are refused",
     )
     pdu_bytes: int | None = Field(
         default=None, ge=4096, description="longest PDU to send, bytes; None: by the settings"

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from common import queues
 from common.errors import PolicyError
+from common.orders import Verify
+from orchestrator.acceptance import Acceptance
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Attempt, Delivery, Destination, Item, Job, QueueLimit
 from orchestrator.windows import HORIZON, parse_window
@@ -79,10 +81,11 @@ class Gate:
 
 @dataclass(frozen=True)
 class Share:
-    """A destination's limit and how many deliveries keep it together at most: fields of DeliverOrder."""
+    """What a delivery is told of its destination: its limit, how many keep it together at most, what counts as proof."""
 
     bytes_per_second: int | None
     sharers: int
+    verify: Verify
 
 
 def queue_limit(session: Session, queue: str) -> int | None:
@@ -146,7 +149,8 @@ class Doors:
     def share(self, destination: str, slots: int) -> Share:
         """What a delivery to a destination is told, with so many slots for deliveries on the farm."""
         row = self._rows[destination]
-        return Share(row.bytes_per_second, max(1, min(slots, row.concurrent or slots)))
+        verify = Acceptance.model_validate(row.accepts).verify if row.accepts else Acceptance().verify
+        return Share(row.bytes_per_second, max(1, min(slots, row.concurrent or slots)), verify)
 
     def _shut(self, job: Job, destination: str | None) -> bool:
         return destination in self._closed or not self._gate.is_open(job.window)

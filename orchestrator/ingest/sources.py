@@ -7,10 +7,11 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import PolicyError
 from orchestrator.ingest.archive import ArchiveSource
+from orchestrator.ingest.dicomweb import WebSource
 from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.found import Source
 
-FORMS = "A source is a path, file:///path or dicom://AET@host:port?Keyword=value&…"
+FORMS = "A source is a path, file:///path, dicom://AET@host:port?Keyword=value&… or dicomweb+https://host/path?Keyword=value&…"
 
 
 def parse_source(text: str) -> Source:
@@ -29,7 +30,9 @@ def parse_source(text: str) -> Source:
         return FolderSource(_file_uri_path(text))
     if scheme in {"dicom", "dicom+tls"}:
         return ArchiveSource.parse(text)
-    if scheme == "s3" or scheme.startswith("dicomweb+"):
+    if scheme in {"dicomweb+http", "dicomweb+https"}:
+        return WebSource.parse(text)
+    if scheme == "s3":
         raise PolicyError(
             f"{scheme}:// sources are not in this release", hint="Copy the files to a folder, and name the folder."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
@@ -19,10 +20,22 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    password: str = ""  # name:password that its HTTP side asks for; empty: none
+
+    def ask(self, path: str, data: bytes | None = None, method: str | None = None) -> bytes:
+        basic = {"Authorization": f"Basic {base64.b64encode(self.password.encode()).decode()}"} if self.password else {}
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        request = urllib.request.Request(url, data=data, headers=basic, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 loopback
+            return bytes(answer.read())
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-            return bytes(answer.read())
+        return self.ask(path)
+
+    @property
+    def web_uri(self) -> str:
+        """Where its DICOMweb plugin answers."""
+        return f"dicomweb+http://127.0.0.1:{self.http_port}/dicom-web"
 
     def await_start(self) -> None:
         for _ in range(200):
@@ -36,9 +49,10 @@ class Orthanc:
 
     def put(self, instance: bytes) -> None:
         """Give it one DICOM file, past the DICOM network."""
-        url = f"http://127.0.0.1:{self.http_port}/instances"
-        with urllib.request.urlopen(urllib.request.Request(url, data=instance, method="POST"), timeout=30):
-            pass
+        self.ask("/instances", instance)
+
+    def delete(self, path: str) -> None:
+        self.ask(path, method="DELETE")
 
     def statistics(self) -> dict[str, int]:
         """What it counts itself: CountStudies, CountInstances, TotalDiskSize in bytes …"""
@@ -48,10 +62,16 @@ class Orthanc:
         return [str(name) for name in json.loads(self.get("/instances"))]
 
 
+WEB: dict[str, object] = {"Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"]}
+"""Options that switch the DICOMweb plugin on; Debian's orthanc-dicomweb installs it there."""
+
+
 @contextmanager
-def serve(folder: Path, dicom_port: int, http_port: int, **options: object) -> Iterator[Orthanc]:
+def serve(folder: Path, dicom_port: int, http_port: int, *, password: str = "", **options: object) -> Iterator[Orthanc]:
     """One server; it starts in about a second. ``options``: keys of its configuration file that are to be otherwise."""
-    archive = Orthanc(dicom_port, http_port)
+    archive = Orthanc(dicom_port, http_port, password)
+    if password:
+        options |= {"AuthenticationEnabled": True, "RegisteredUsers": dict([password.split(":")])}
     settings = {
         "DicomAet": "ORTHANC",
         "DicomPort": archive.dicom_port,

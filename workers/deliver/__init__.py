@@ -7,7 +7,7 @@ destination is ever overwritten with other bytes.
 from __future__ import annotations
 
 from common.bandwidth import UNPACED, Pace
-from common.destinations import DicomDestination, FolderDestination, parse_destination
+from common.destinations import DicomDestination, FolderDestination, WebDestination, parse_destination
 from common.errors import PolicyError
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
@@ -56,4 +56,8 @@ def _deliver_one(order: DeliverOrder, store: ObjectStore, settings: Settings, pa
         from workers.deliver.dicom import deliver_to_archive
 
         return deliver_to_archive(order, destination, store, settings, pace=pace)
+    if isinstance(destination, WebDestination):
+        from workers.deliver.dicomweb import deliver_to_web
+
+        return deliver_to_web(order, destination, store, settings, pace=pace)
     raise PolicyError(f"{destination.uri.partition('://')[0]}:// destinations are not in this release")

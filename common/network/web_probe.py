@@ -1,0 +1,105 @@
+"""Which services of DICOMweb a server offers us: each is asked one small question, nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from common.destinations import WebDestination
+from common.errors import DestinationRefused, DestinationUnavailable, UnsupportedSource
+from common.network import qido, wado
+from common.network.multipart import Envelope
+from common.network.qido import INSTANCE, SERIES, STUDY, text
+from common.network.web import DICOM_JSON, WebPeer, instance_path
+from common.network.web_access import authorization
+from common.settings import Settings
+
+_REFUSED = frozenset({401, 403, 404, 405, 501})
+"""Statuses that say that a store is not for us, or not at all; others judge the empty one that was sent."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: whether it ``answers`` us (None: that could not be found out), and what it said."""
+
+    name: str
+    answers: bool | None
+    said: str
+
+
+def probe_web(server: WebDestination, settings: Settings) -> tuple[Service, ...]:
+    """Look at every service, and at how we are let in. A question that is refused is an answer.
+
+    Raises:
+        PolicyError: the settings for TLS or credentials cannot be used.
+    """
+    with WebPeer(server, settings) as peer:
+        return (_connection(server, settings), *_services(peer))
+
+
+def _connection(server: WebDestination, settings: Settings) -> Service:
+    kind = (authorization(server, settings) or "no credentials").partition(" ")[0].lower()
+    kind = {"bearer": "a token", "basic": "a password", "no": "no credentials"}[kind]
+    if server.base_url.startswith("https:"):
+        shown = " and a client certificate" if settings.dicomweb_cert_file else ""
+        return Service("access", True, f"TLS, the certificate is verified; we show {kind}{shown}")
+    return Service(
+        "access", True, f"without TLS; we show {kind}" + ("" if kind == "no credentials" else " in the clear")
+    )
+
+
+def _services(peer: WebPeer) -> Iterator[Service]:
+    found: dict[str, str] = {}
+    try:
+        first = next(qido.matches(peer, "/studies", (), STUDY, page=1), None)
+        yield Service(
+            "QIDO-RS", True, "searches studies" if first else "searches studies; it holds none that we may see"
+        )
+        if first:
+            with closing(
+                qido.matches(peer, f"{instance_path(text(first, STUDY))}/instances", (), INSTANCE, page=1)
+            ) as some:
+                instance = next(some, {})
+            found = {tag: text(instance, tag) or text(first, tag) for tag in (STUDY, SERIES, INSTANCE)}
+    except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
+        yield Service("QIDO-RS", False, error.message)
+    yield _fetch(peer, found)
+    yield _store(peer)
+
+
+def _fetch(peer: WebPeer, found: dict[str, str]) -> Service:
+    """Begin to read an instance, and let it be."""
+    if not all(found.values()) or not found:
+        return Service("WADO-RS", None, "not asked: no instance is known")
+    try:
+        with closing(wado.instance_bytes(peer, instance_path(found[STUDY], found[SERIES], found[INSTANCE]))) as pieces:
+            next(pieces, b"")
+    except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
+        return Service("WADO-RS", False, error.message)
+    return Service("WADO-RS", True, "gives instances as they are stored")
+
+
+class _Nothing:
+    """The body of a store without an instance."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._end = envelope.after
+        self.length = len(self._end)
+
+    def pieces(self) -> Iterator[bytes]:
+        """See Body."""
+        yield self._end
+
+
+def _store(peer: WebPeer) -> Service:
+    envelope = Envelope()
+    headers = {"Content-Type": envelope.content_type, "Accept": DICOM_JSON}
+    judged = frozenset(range(300, 600)) - _REFUSED
+    try:
+        answer = peer.post("/studies", _Nothing(envelope), headers, what="STOW-RS", allow=judged)
+    except (DestinationRefused, DestinationUnavailable) as error:
+        return Service("STOW-RS", False, error.message)
+    if answer.status >= 500 or 300 <= answer.status < 400:
+        return Service("STOW-RS", None, f"answers a store of nothing with HTTP {answer.status}")
+    return Service("STOW-RS", True, f"takes stores (one of nothing: HTTP {answer.status})")

@@ -1,0 +1,1 @@
+"""Bring sources that lie in archives to the store."""
