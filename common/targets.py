@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from common import queues
 from common.conformance import check_stream
-from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
-from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
+from common.dicom.frame_syntaxes import FRAME_SYNTAXES, is_frame_syntax
+from common.dicom.transfer_syntaxes import RLE_LOSSLESS, ROOT, by_uid, is_video, short
 from common.errors import NoLegalPath, PolicyError
 from common.handling import HDR_BITS, HDR_TRANSFERS
 from common.levels import level_violations

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.destinations import DicomDestination, parse_destination
-from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
+from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video, short
 from common.errors import NoLegalPath, PolicyError
 from common.media import Value
 
@@ -136,11 +136,6 @@ def parse_acceptance(text: str) -> Acceptance:
         raise PolicyError(f"what {to} accepts is not understood", hint=ACCEPT_FORM)
     fields = dict(_READERS[name](value) for name, value in given.items())
     return Acceptance.of(parse_destination(to).uri).model_copy(update=fields)
-
-
-def short(uid: str) -> str:
-    """``.102`` for people; the whole UID where it is not one of the compressed syntaxes."""
-    return uid.removeprefix(ROOT) if uid.startswith(f"{ROOT}.") else uid
 
 
 def _syntaxes(text: str) -> tuple[str, object]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import ceil
 
-from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid
+from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid, short
 from common.media import Description
 from common.orders import Split
 from common.targets import MVC_PROFILES
-from orchestrator.acceptance import Destinations, short
+from orchestrator.acceptance import Destinations
 
 _PLAIN = (f"{ROOT}.102", f"{ROOT}.103", f"{ROOT}.104")
 _PACKED = (f"{ROOT}.105", f"{ROOT}.102", f"{ROOT}.103")

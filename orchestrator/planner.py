@@ -7,6 +7,7 @@ from itertools import chain
 
 from common.conformance import check_stream
 from common.dicom.sop_classes import Target, target_class
+from common.dicom.transfer_syntaxes import short
 from common.errors import NoLegalPath
 from common.handling import Handling, effective, treated, wishes
 from common.media import Description, Kind
@@ -16,7 +17,7 @@ from common.recipes import Audio, Hardware, Profile, Recipe
 from common.stereo import for_views
 from common.targets import HINT, NEVER_ENCODED, holding, preferred, refusal, telling
 from orchestrator import estimates
-from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
+from orchestrator.acceptance import Acceptance, Destinations, Obstacle
 from orchestrator.candidates import candidates, container_of, limit_of, split_of, stream_bytes
 from orchestrator.frame_planner import plan_frames
 
