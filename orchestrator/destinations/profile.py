@@ -19,8 +19,8 @@ CONTAINERS = frozenset({"mp4", "mpegts"})
 ASSUMED = "assumed"
 """How the source of a fact begins that nobody has published: it says why it is believed."""
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?")
-_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?")
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _ACCEPTANCE = (
     "prefers",
     "fragmentable",
