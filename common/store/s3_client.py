@@ -26,7 +26,7 @@ _BUSY = (429, 500, 502, 503, 504)
 _LONGEST_PAUSE_SECONDS = 10.0
 
 _HINTS = {
-    "NoSuchBucket": "Create the bucket, or correct CINEFARM_STORE_URL.",
+    "NoSuchBucket": "Create the bucket, or correct its name (that of the object store: CINEFARM_STORE_URL).",
     "AccessDenied": "Give this access key the right to list the bucket and to read, write and delete its objects.",
     "InvalidAccessKeyId": "Check CINEFARM_S3_ACCESS_KEY: the server does not know it.",
     "SignatureDoesNotMatch": "Check CINEFARM_S3_SECRET_KEY, and CINEFARM_S3_REGION.",
@@ -46,12 +46,13 @@ _NO_CREDENTIALS = "Set CINEFARM_S3_ACCESS_KEY and CINEFARM_S3_SECRET_KEY."
 class Connection:
     """One S3 server and its credentials. A forked child gets connections of its own: two must not share a socket."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is opened yet.
+    def __init__(self, settings: Settings, *, called: str = "the store") -> None:
+        """Nothing is opened yet. ``called``: what it is to us, for sentences.
 
         Raises:
             PolicyError: the settings do not fit together.
         """
+        self.called = called
         self.retries = settings.s3_retries
         self.encryption = encryption(settings)
         self._settings = settings
@@ -146,10 +147,10 @@ def encryption(settings: Settings) -> Sse | None:
 
 
 @contextmanager
-def faults(what: str) -> Iterator[None]:
+def faults(what: str, called: str = "the store") -> Iterator[None]:
     """Whatever the SDK raises becomes a StoreFault that names the server's code and what to do, never a key.
 
-    ``what`` completes "the store could not …".
+    ``called`` and ``what`` make the sentence "the store could not …".
     """
     from minio.error import MinioException, S3Error
     from urllib3.exceptions import HTTPError
@@ -158,15 +159,15 @@ def faults(what: str) -> Iterator[None]:
         yield
     except S3Error as error:
         code = str(error.code)
-        raise StoreFault(f"the store could not {what}: {code}", hint=_HINTS.get(code, "")) from error
+        raise StoreFault(f"{called} could not {what}: {code}", hint=_HINTS.get(code, "")) from error
     except HTTPError as error:
         reason = type(getattr(error, "reason", None) or error).__name__
-        raise StoreFault(f"the store could not {what}: no connection ({reason})", hint=_NO_CONNECTION) from error
+        raise StoreFault(f"{called} could not {what}: no connection ({reason})", hint=_NO_CONNECTION) from error
     except (MinioException, SyntaxError) as error:  # SyntaxError: what the XML parser raises
-        message = f"the store could not {what}: the server's answer is not that of an S3 server"
+        message = f"{called} could not {what}: the server's answer is not that of an S3 server"
         raise StoreFault(message, hint=_NO_CONNECTION) from error
     except ValueError as error:  # how the SDK says that none of the places it asked has credentials
-        raise StoreFault(f"the store could not {what}: no credentials", hint=_NO_CREDENTIALS) from error
+        raise StoreFault(f"{called} could not {what}: no credentials", hint=_NO_CREDENTIALS) from error
 
 
 def is_missing(error: StoreFault) -> bool:

@@ -30,7 +30,7 @@ class RangeReader(SeekableReader):
     def __init__(self, connection: Connection, bucket: str, name: str) -> None:
         """Raises StoreFault: there is no such object, or it cannot be read."""
         self._connection, self._bucket, self._name = connection, bucket, name
-        with faults("read an object"):
+        with faults("read an object", connection.called):
             status = connection.client.stat_object(bucket, name)
         super().__init__(status.size or 0)
         self._etag = status.etag
@@ -63,7 +63,7 @@ class RangeReader(SeekableReader):
 
         got = bytearray()
         failures = 0
-        with faults("read an object"):
+        with faults("read an object", self._connection.called):
             while len(got) < length:
                 before = len(got)
                 try:

@@ -100,8 +100,16 @@ class S3Upload:
         self._sender.shutdown()
         if self._upload_id is None or self._stored is not None:
             return
-        with contextlib.suppress(StoreFault), faults("abort an upload"):  # discard_abandoned comes by later
+        with (
+            contextlib.suppress(StoreFault),
+            faults("abort an upload", self._connection.called),
+        ):  # discard_abandoned comes by later
             self._connection.client._abort_multipart_upload(*self._address, self._upload_id)
+
+    @property
+    def written(self) -> tuple[int, str]:
+        """Bytes so far, and their SHA-256, hexadecimal."""
+        return self._size, self._digest.hexdigest()
 
     @property
     def stored(self) -> Stored:
@@ -111,7 +119,7 @@ class S3Upload:
         return self._stored
 
     def _put_at_once(self, digest: str) -> None:
-        with faults(WRITE):
+        with faults(WRITE, self._connection.called):
             written = self._connection.client.put_object(
                 *self._address,
                 BytesIO(self._part),
@@ -130,7 +138,7 @@ class S3Upload:
             from minio.helpers import genheaders
 
             headers = genheaders(dict(self._metadata), self._connection.encryption, None, None, legal_hold=False)
-            with faults(WRITE):
+            with faults(WRITE, self._connection.called):
                 self._upload_id = self._connection.client._create_multipart_upload(*self._address, headers)
         part, self._part = self._part, bytearray()
         self._travelling = self._sender.submit(self._carry, part, self._upload_id, len(self._sent) + 1)
@@ -147,7 +155,7 @@ class S3Upload:
         if self._travelling is None:
             return
         travelling, self._travelling = self._travelling, None
-        with faults(WRITE):
+        with faults(WRITE, self._connection.called):
             self._sent.append(Part(len(self._sent) + 1, travelling.result()))
 
     def _complete(self, upload_id: str) -> str:
@@ -157,12 +165,12 @@ class S3Upload:
         """
         client = self._connection.client
         try:
-            with faults(WRITE):
+            with faults(WRITE, self._connection.called):
                 etag = client._complete_multipart_upload(*self._address, upload_id, self._sent).etag
         except StoreFault as fault:
             if not is_missing(fault):
                 raise
-            with faults(WRITE):
+            with faults(WRITE, self._connection.called):
                 status = client.stat_object(*self._address)
             if status.size != self._size:
                 raise
@@ -179,7 +187,7 @@ class S3Upload:
         if SHA256 in self._metadata:
             return
         try:
-            with faults(WRITE):
+            with faults(WRITE, self._connection.called):
                 self._connection.client.compose_object(
                     *self._address,
                     [ComposeSource(*self._address, match_etag=etag)],
