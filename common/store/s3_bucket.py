@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from common.errors import StoreFault
+from common.errors import EnvironmentFault
 from common.settings import Settings
-from common.store.s3_client import Connection, faults, is_missing
+from common.store.s3_client import STORE, Connection, Role, faults, is_missing
 from common.store.s3_reader import RangeReader
 from common.store.s3_upload import Address, S3Upload
 
@@ -28,37 +28,39 @@ class Begun(NamedTuple):
 
 
 class Bucket:
-    """Every method raises StoreFault when the server cannot do it. Safe for many processes at once."""
+    """Safe for many processes at once. When the server cannot do it, every method raises the error of its role: the object store's is
+    StoreFault.
+    """
 
-    def __init__(self, name: str, settings: Settings, *, called: str = "the store") -> None:
-        """Nothing is opened yet. ``called``: what it is to us, for sentences.
+    def __init__(self, name: str, settings: Settings, role: Role = STORE) -> None:
+        """Nothing is opened yet.
 
         Raises:
             PolicyError: the settings do not fit together.
         """
         self.name = name
-        self.called = called
-        self.connection = Connection(settings, called=called)
+        self.role = role
+        self.connection = Connection(settings, role)
         self._part_bytes = settings.s3_part_bytes
 
     def exists(self) -> bool:
         """Whether there is such a bucket."""
-        with faults("find its bucket", self.called):
+        with faults("find its bucket", self.role):
             return bool(self.connection.client.bucket_exists(self.name))
 
     def look(self, name: str) -> Object | None:
         """What the server says of an object; None when there is none."""
         try:
-            with faults("look at an object", self.called):
+            with faults("look at an object", self.role):
                 return self.connection.client.stat_object(self.name, name)
-        except StoreFault as fault:
+        except EnvironmentFault as fault:
             if is_missing(fault):
                 return None
             raise
 
     def objects(self, prefix: str) -> Iterator[Object]:
         """Objects whose names start so, in the order of the names, a thousand a request."""
-        with faults("list its objects", self.called):
+        with faults("list its objects", self.role):
             for found in self.connection.client.list_objects(self.name, prefix=prefix, recursive=True):
                 if found.object_name and not found.is_dir:
                     yield found
@@ -82,7 +84,7 @@ class Bucket:
         """Have the server copy an object from a bucket of its own, as long as it is the one with this ETag."""
         from minio.commonconfig import ComposeSource
 
-        with faults("copy an object", self.called):
+        with faults("copy an object", self.role):
             self.connection.client.compose_object(
                 self.name,
                 name,
@@ -95,7 +97,7 @@ class Bucket:
         """Multipart uploads that are not completed: their parts are stored, and paid for, but seen nowhere."""
         key_marker = id_marker = None
         while True:
-            with faults("list its uploads", self.called):  # the SDK has no public door to this
+            with faults("list its uploads", self.role):  # the SDK has no public door to this
                 page = self.connection.client._list_multipart_uploads(
                     self.name, prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker
                 )
@@ -109,15 +111,15 @@ class Bucket:
     def abort(self, upload: Begun) -> None:
         """Forget an upload; no error when it has just ended."""
         try:
-            with faults("discard what was abandoned", self.called):
+            with faults("discard what was abandoned", self.role):
                 self.connection.client._abort_multipart_upload(self.name, upload.name, upload.upload_id)
-        except StoreFault as fault:
+        except EnvironmentFault as fault:
             if not is_missing(fault):
                 raise
 
     def forget_uploads(self, name: str) -> None:
         """Abort what killed writers of this object left; one who may not list uploads leaves it to a lifecycle rule."""
-        with contextlib.suppress(StoreFault):
+        with contextlib.suppress(EnvironmentFault):
             for upload in [one for one in self.uploads(name) if one.name == name]:
                 self.abort(upload)
 

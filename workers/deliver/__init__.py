@@ -7,7 +7,7 @@ destination is ever overwritten with other bytes.
 from __future__ import annotations
 
 from common.bandwidth import UNPACED, Pace
-from common.destinations import DicomDestination, FolderDestination, parse_destination
+from common.destinations import DicomDestination, FolderDestination, S3Destination, parse_destination
 from common.errors import PolicyError
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
@@ -52,6 +52,10 @@ def _deliver_one(order: DeliverOrder, store: ObjectStore, settings: Settings, pa
         from workers.deliver.folder import deliver_to_folder
 
         return deliver_to_folder(order, destination.path, store, pace)
+    if isinstance(destination, S3Destination):
+        from workers.deliver.bucket import deliver_to_bucket
+
+        return deliver_to_bucket(order, destination, store, settings, pace)
     if isinstance(destination, DicomDestination):
         from workers.deliver.dicom import deliver_to_archive
 
