@@ -34,13 +34,23 @@ class Orthanc:
                 return
         raise AssertionError("Orthanc did not start")
 
+    def put(self, instance: bytes) -> None:
+        """Give it one DICOM file, past the DICOM network."""
+        url = f"http://127.0.0.1:{self.http_port}/instances"
+        with urllib.request.urlopen(urllib.request.Request(url, data=instance, method="POST"), timeout=30):
+            pass
+
+    def statistics(self) -> dict[str, int]:
+        """What it counts itself: CountStudies, CountInstances, TotalDiskSize in bytes …"""
+        return {name: int(value) for name, value in json.loads(self.get("/statistics")).items() if str(value).isdigit()}
+
     def instances(self) -> list[str]:
         return [str(name) for name in json.loads(self.get("/instances"))]
 
 
 @contextmanager
-def serve(folder: Path, dicom_port: int, http_port: int) -> Iterator[Orthanc]:
-    """One server; it starts in about a second."""
+def serve(folder: Path, dicom_port: int, http_port: int, **options: object) -> Iterator[Orthanc]:
+    """One server; it starts in about a second. ``options``: keys of its configuration file that are to be otherwise."""
     archive = Orthanc(dicom_port, http_port)
     settings = {
         "DicomAet": "ORTHANC",
@@ -53,7 +63,7 @@ def serve(folder: Path, dicom_port: int, http_port: int) -> Iterator[Orthanc]:
         "IndexDirectory": str(folder / "db"),
         "Plugins": [],
         "OverwriteInstances": True,
-    }
+    } | options
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with subprocess.Popen(
         ["Orthanc", str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
