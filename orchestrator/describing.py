@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -20,9 +21,17 @@ from common.errors import ResourceLimit, UnreadableSource
 from common.media import Description
 from common.orders import Failure
 from common.settings import Settings
-from orchestrator.ingest.folder import Found
+from orchestrator.ingest.found import Found
 
-Outcome = Description | Failure
+
+@dataclass(frozen=True)
+class Listed:
+    """What an archive says of a source that lies there: nobody reads it before it is fetched."""
+
+    note: str
+
+
+Outcome = Description | Failure | Listed
 
 AHEAD = 16
 """Sources a child that may wait for the one in front of them: a long one must not leave the others idle."""
@@ -54,6 +63,8 @@ class Describer:
         """What a source is, or why it cannot be told."""
         if found.problem is not None:
             return Failure.of(found.problem)
+        if found.retrieval is not None:
+            return Listed(found.note)
         seconds = self._settings.describe_seconds + (0 if self._quick else found.size_bytes / SLOWEST_READ)
         try:
             answer = json.loads(self._answer(found, seconds))

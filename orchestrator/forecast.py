@@ -15,9 +15,9 @@ from common.orders import Failure, Path, Plan
 from common.recipes import Audio, Profile
 from common.stages import State
 from orchestrator.acceptance import Destinations
-from orchestrator.describing import Outcome
+from orchestrator.describing import Listed, Outcome
 from orchestrator.estimates import evidence_bytes, scratch_bytes
-from orchestrator.ingest.folder import Found
+from orchestrator.ingest.found import Found
 from orchestrator.ingest.mapping import Mapping, header_json, missing_metadata
 from orchestrator.planner import plan
 
@@ -32,7 +32,9 @@ class Prospect:
     number: int
     name: str
     size_bytes: int
-    state: State  # planned, skipped or failed
+    state: (
+        State  # planned, skipped or failed; found: it lies in an archive, and nothing can be said before it is fetched
+    )
     reason: str
     plan: Plan | None = None
     description: Description | None = None
@@ -157,6 +159,9 @@ def _prospect(number: int, found: Found, outcome: Outcome, question: Question, t
         state = State.SKIPPED if outcome.code == "NotVideo" else State.FAILED
         failure = None if state is State.SKIPPED else outcome
         return Prospect(number, found.relative, found.size_bytes, state, outcome.message, failure=failure)
+    if isinstance(outcome, Listed):
+        reason = f"{outcome.note}; it is planned when it has been fetched".removeprefix("; ")
+        return Prospect(number, found.relative, found.size_bytes, State.FOUND, reason)
     row = question.mapping.row_for(found) if question.mapping is not None else None
     header = header_json(row) if row is not None else b""
     if twin := twins.earlier(outcome, header, found.relative):

@@ -19,12 +19,14 @@ from common.destinations import parse_destination
 from common.logs import logger
 from common.orders import Failure
 from common.recipes import Audio, Profile
+from common.settings import Settings
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator.acceptance import Acceptance
 from orchestrator.accepting import state_acceptance
-from orchestrator.ingest.folder import Found, find, parse_source
+from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import Mapping, header_json
+from orchestrator.ingest.sources import parse_source
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Item, Job, now
@@ -75,9 +77,9 @@ class Listing:
 
 
 def normalised(sources: Sequence[str], destinations: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sources as absolute paths and destinations as canonical URIs, so that the same place always reads the same."""
+    """Sources and destinations in one spelling, so that the same place always reads the same: absolute paths, canonical URIs."""
     return (
-        tuple(str(parse_source(text).path.absolute()) for text in sources),
+        tuple(parse_source(text).uri for text in sources),
         tuple(dict.fromkeys(parse_destination(text).uri for text in destinations)),
     )
 
@@ -120,6 +122,7 @@ def ingest(
     *,
     stopped: Callable[[], bool] = lambda: False,
     again: bool = True,
+    settings: Settings | None = None,
 ) -> Listing:
     """List the sources into the ledger, in batches. Known items that failed, or whose file has changed, start again.
 
@@ -129,10 +132,12 @@ def ingest(
     Raises:
         PolicyError: a source cannot be found.
         BadMapping: two rows name one file.
+        EnvironmentFault: an archive does not answer, or refuses the query.
     """
     listing = Listing()
+    scope = Scope(settings or Settings(), tuple(exclude), listing.ignored, stopped)
     for source in sources:
-        stream = find(parse_source(source).path, exclude=exclude, ignored=listing.ignored)
+        stream = parse_source(source).find(scope)
         while not stopped() and (batch := list(islice(stream, BATCH))):
             with ledger.begin() as session:
                 _add(session, store, job_id, batch, mapping, listing, again=again)
@@ -149,13 +154,13 @@ def _add(
     *,
     again: bool,
 ) -> None:
-    paths = [str(found.path) for found in batch]
-    statement = select(Item).where(Item.job_id == job_id, Item.source.in_(paths))
+    places = {found.place: found for found in batch}
+    statement = select(Item).where(Item.job_id == job_id, Item.source.in_(places))
     known = {item.source: item for item in session.scalars(statement)}
     number = session.scalar(select(func.max(Item.number)).where(Item.job_id == job_id)) or 0
     rows: list[dict[str, Any]] = []
-    for found in batch:
-        item = known.get(str(found.path))
+    for place, found in places.items():
+        item = known.get(place)
         if item is None:
             rows.append(_row(job_id, number + len(rows) + 1, found) | _supplied(store, found, mapping))
         elif _starts_again(item, found, again=again):
@@ -166,7 +171,7 @@ def _add(
     for _, alike in groupby(sorted(rows, key=len), key=len):  # rows of one statement name the same columns
         session.execute(insert(ITEMS), list(alike))  # past the unit of work, which costs more than the database
     listing.new += len(rows)
-    listing.found += len(batch)
+    listing.found += len(places)
 
 
 def _row(job_id: str, number: int, found: Found) -> dict[str, Any]:
@@ -175,18 +180,23 @@ def _row(job_id: str, number: int, found: Found) -> dict[str, Any]:
         "id": uuid4().hex,
         "job_id": job_id,
         "number": number,
-        "source": str(found.path),
+        "source": found.place,
         "name": found.relative,
         "size_bytes": found.size_bytes,
         "mtime_ns": found.mtime_ns,
         "state": State.FOUND,
         "reason": "",
+        **({} if found.retrieval is None else {"retrieval": found.retrieval.model_dump(mode="json")}),
     }
 
 
 def _starts_again(item: Item, found: Found, *, again: bool) -> bool:
     if again and item.state in (State.FAILED, State.CANCELLED):
         return True
+    if (
+        found.retrieval is not None
+    ):  # an instance in an archive never changes, and its size is known only when it has come
+        return False
     changed = (item.size_bytes, item.mtime_ns) != (found.size_bytes, found.mtime_ns)
     return changed and item.state.is_end
 

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from common.destinations import FolderDestination, parse_destination
 from common.errors import CinefarmError, EnvironmentFault
 from common.logs import logger
+from common.settings import Settings
 from common.store import ObjectStore
 from orchestrator.control import cancel_items
 from orchestrator.ingest.mapping import Mapping
@@ -30,14 +31,14 @@ def unlisted_jobs(ledger: Sessions) -> list[str]:
 
 
 def list_job(
-    ledger: Sessions, store: ObjectStore, job_id: str, state_dir: Path, *, stopped: Callable[[], bool]
+    ledger: Sessions, store: ObjectStore, job_id: str, settings: Settings, *, stopped: Callable[[], bool]
 ) -> None:
     """List one job's sources into the ledger and note the end: ``listed``, or ``failed`` with its problem.
 
     ``stopped`` leaves it ``listing``: somebody goes on with it.
 
     Raises:
-        EnvironmentFault: the store is away; the job stays ``listing``.
+        EnvironmentFault: the store or an archive is away; the job stays ``listing``.
     """
     with ledger() as session:
         job = session.get_one(Job, job_id)
@@ -49,11 +50,13 @@ def list_job(
     try:
         mapping = _mapping(store, job.mapping_key)
         reopen_vanished(ledger, store, job_id, mounted_only=True)
-        exclude = excluded(job.destinations, state_dir)
-        listing = ingest(ledger, store, job_id, job.sources, mapping, exclude, stopped=given_up, again=False)
-    except EnvironmentFault:
-        raise
+        exclude = excluded(job.destinations, settings.state_dir)
+        listing = ingest(
+            ledger, store, job_id, job.sources, mapping, exclude, stopped=given_up, again=False, settings=settings
+        )
     except CinefarmError as error:
+        if isinstance(error, EnvironmentFault) and error.retryable:
+            raise
         log.warning("listing_failed", job=job_id, code=error.code)
         note_listing(ledger, job_id, "failed", f"{error.message}. {error.hint}".strip())
         return

@@ -155,6 +155,8 @@ class Recorder:
 
     def _described(self, session: Session, item: Item, description: Description, *, twins: bool) -> None:
         item.description = description.model_dump(mode="json")
+        if item.retrieval is not None:  # the archive did not say how large it is
+            item.size_bytes = description.size_bytes
         item.digest = description.digest
         _move(item, State.DESCRIBED)
         twin = _twin(session, item, header_counts=description.dicom is None) if twins else None

@@ -72,7 +72,7 @@ class Housekeeper:
         for job_id in unlisted_jobs(self._ledger):
             if self._stopped():
                 return
-            list_job(self._ledger, self._store, job_id, self._settings.state_dir, stopped=self._stopped)
+            list_job(self._ledger, self._store, job_id, self._settings, stopped=self._stopped)
 
     def _stopped(self) -> bool:
         return self._stop.is_set() or not self._leadership.held

@@ -200,6 +200,8 @@ class View:
 
     def json(self) -> dict[str, Any]:
         """The object of docs/json.md."""
+        from orchestrator.ingest.sources import shown
+
         job, seen = self.job, self.seen
         return {
             "type": "job",
@@ -209,7 +211,7 @@ class View:
             "problem": job.problem,
             "priority": job.priority,
             "created_at": job.created_at.isoformat(),
-            "sources": job.sources,
+            "sources": [shown(source) for source in job.sources],
             "destinations": job.destinations,
             "profile": job.profile["name"],
             "items": sum(seen.counts.values()),

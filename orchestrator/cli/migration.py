@@ -16,8 +16,9 @@ from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
-from orchestrator.ingest.folder import parse_source
+from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.mapping import Mapping
+from orchestrator.ingest.sources import parse_source
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.windows import parse_window
 
@@ -58,8 +59,7 @@ class Migration:
         """
         chosen = chosen_profile(profile, hardware, syntax)
         for text in sources:
-            if not parse_source(text).path.exists():
-                raise PolicyError(f"the source {text} does not exist", hint="Check the path.")
+            parse_source(text).require()
         for text in destinations:
             _check_folder(text, sources)
         if handling is not None:
@@ -102,7 +102,8 @@ def _check_folder(destination: str, sources: Sequence[str]) -> None:
     if not isinstance(place, FolderDestination):
         return
     path = place.path.absolute()
-    if path.exists() and any(path.samefile(parse_source(source).path) for source in sources):
+    folders = [source.path for source in map(parse_source, sources) if isinstance(source, FolderSource)]
+    if path.exists() and any(path.samefile(folder) for folder in folders):
         raise PolicyError("the source is also the destination", hint="Choose another destination.")
     nearest = next(folder for folder in (path, *path.parents) if folder.exists())
     if not nearest.is_dir():

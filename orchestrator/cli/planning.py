@@ -19,8 +19,9 @@ from orchestrator.cli.plain import stderr_console
 from orchestrator.describing import describe_all
 from orchestrator.estimates import Line
 from orchestrator.forecast import Question, Totals, forecast
-from orchestrator.ingest.folder import Found, find, parse_source
+from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import write_template
+from orchestrator.ingest.sources import parse_source
 from orchestrator.reports import planlines
 from orchestrator.reports.values import PROBLEMS
 
@@ -64,7 +65,7 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
 
 def _found(asked: Migration, ignored: Counter[str]) -> Iterator[Found]:
     for source in asked.request.sources:
-        yield from find(parse_source(source).path, exclude=asked.exclude, ignored=ignored)
+        yield from parse_source(source).find(Scope(asked.settings, asked.exclude, ignored))
 
 
 def _write_map(asked: Migration, path: Path) -> None:

@@ -130,6 +130,7 @@ class Lister:
                 asked.mapping,
                 asked.exclude,
                 stopped=self._stop.is_set,
+                settings=asked.settings,
             )
             if not self._stop.is_set():
                 note_listing(self._ledger, self._job_id, "listed")

@@ -8,60 +8,37 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from common.errors import CinefarmError, PolicyError, UnreadableSource
+from common.errors import PolicyError, UnreadableSource
+from orchestrator.ingest.found import Found, Scope
 
 READ_HINT = "Give the user that runs the farm read permission, and run the same command again."
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One thing at the source. With a ``problem`` it can only be reported, never read.
-
-    ``relative`` is the '/'-separated path below the source: a bare name for a single file, a final '/' for a folder.
-    """
-
-    path: Path
-    size_bytes: int
-    mtime_ns: int
-    relative: str
-    problem: CinefarmError | None = None
-
-
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder, or one file, of this machine."""
+    """A folder, or one file, of this machine. See Source."""
 
     path: Path
 
+    @property
+    def uri(self) -> str:
+        """Its absolute path."""
+        return str(self.path.absolute())
 
-def parse_source(text: str) -> FolderSource:
-    """Read a SOURCE of the command line: a path or ``file:///path``.
+    @property
+    def shown(self) -> str:
+        """Its absolute path."""
+        return self.uri
 
-    Raises:
-        PolicyError: the form is unknown, or known but not in this release.
-    """
-    if not text.strip():
-        raise PolicyError("the source is empty", hint="Name a folder or a file.")
-    scheme, found, _ = text.partition("://")
-    if not found:
-        return FolderSource(Path(text))
-    scheme = scheme.lower()
-    if scheme == "file":
-        return FolderSource(_file_uri_path(text))
-    if scheme in {"s3", "dicom"} or scheme.startswith("dicomweb+"):
-        raise PolicyError(
-            f"{scheme}:// sources are not in this release", hint="Copy the files to a folder, and name the folder."
-        )
-    raise PolicyError("the form of the source is not known", hint="A source is a path or file:///path.")
+    def require(self) -> None:
+        """See Source."""
+        if not self.path.exists():
+            raise PolicyError(f"the source {self.path} does not exist", hint="Check the path.")
 
-
-def _file_uri_path(text: str) -> Path:
-    parts = urlsplit(text, allow_fragments=False)
-    if parts.netloc not in {"", "localhost"}:
-        raise PolicyError("a file:// source must lie on this machine", hint="Write three slashes: file:///path.")
-    return Path(unquote(parts.path + ("?" + parts.query if parts.query else "")))
+    def find(self, scope: Scope) -> Iterator[Found]:
+        """See Source."""
+        return find(self.path, exclude=scope.exclude, ignored=scope.ignored)
 
 
 def find(source: Path, *, exclude: Sequence[Path] = (), ignored: Counter[str] | None = None) -> Iterator[Found]:

@@ -16,7 +16,7 @@ from pydicom import Dataset
 
 from common.errors import BadMapping, MissingMetadata, PolicyError
 from orchestrator.ingest.columns import FILE, Column, clean, column, put
-from orchestrator.ingest.folder import Found
+from orchestrator.ingest.found import Found
 
 PATIENT_ID = "PatientID"
 DELIMITERS = ",;\t"

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from common.orders import Failure, Path, Plan, TranscodeDone
 from common.stages import State
+from orchestrator.ingest.sources import shown
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
 from orchestrator.reports.values import DeliveryReport, ItemReport, JobReport, PathTotal
 from orchestrator.reports.words import uid_name
@@ -36,7 +37,7 @@ def job_report(session: Session, job_id: str) -> JobReport:
         created_at=job.created_at,
         changed_at=max((group.changed for group in groups), default=job.created_at),
         reported_at=now(),
-        sources=tuple(job.sources),
+        sources=tuple(map(shown, job.sources)),
         destinations=tuple(job.destinations),
         profile=str(job.profile["name"]),
         counts={s: n for s in State if (n := sum(group.items for group in groups if group.state is s))},

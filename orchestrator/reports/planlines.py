@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from common.stages import State
 from orchestrator.estimates import Line, queue_seconds, sustained_bit_rate, transfer_seconds
 from orchestrator.forecast import Prospect, Sum, Totals
+from orchestrator.ingest.sources import shown
 from orchestrator.jobs import JobRequest
 from orchestrator.ledger.schema import now
 from orchestrator.reports import jsonlines
@@ -126,7 +127,7 @@ def _job(totals: Totals, request: JobRequest) -> JobReport:
         created_at=moment,
         changed_at=moment,
         reported_at=moment,
-        sources=request.sources,
+        sources=tuple(map(shown, request.sources)),
         destinations=request.destinations,
         profile=request.profile.name,
         counts={state: totals.counts[state] for state in State if totals.counts[state]},

@@ -79,7 +79,7 @@ def go(
     ledger: Sessions, store: FolderStore, job: str, tmp_path: Path, stopped: Callable[[], bool] = lambda: False
 ) -> str:
     """List a job; returns how its listing stands then."""
-    list_job(ledger, store, job, tmp_path / "state", stopped=stopped)
+    list_job(ledger, store, job, Settings(state_dir=tmp_path / "state"), stopped=stopped)
     with ledger() as session:
         return session.get_one(Job, job).listing
 
