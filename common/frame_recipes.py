@@ -11,9 +11,9 @@ from common.dicom.frame_syntaxes import (
     JPEG_2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_LS_LOSSLESS,
-    RLE_LOSSLESS,
     frame_syntax,
 )
+from common.dicom.transfer_syntaxes import RLE_LOSSLESS
 from common.media import Value
 
 

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         ge=0,
         description="further tries of a request; waits double from 0.4 s to 10 s, so 8 of them outlast half a minute",
     )
+    profiles_dir: Path | None = Field(
+        default=None, description="destination profiles of the site, which go before built-in ones of the same name"
+    )
     scratch_dir: Path | None = Field(
         default=None, description="workers' temporary files; default: below the state directory"
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from common import queues
 from common.conformance import check_stream
-from common.dicom.frame_syntaxes import FRAME_SYNTAXES, RLE_LOSSLESS, is_frame_syntax, short
-from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
+from common.dicom.frame_syntaxes import FRAME_SYNTAXES, is_frame_syntax
+from common.dicom.transfer_syntaxes import RLE_LOSSLESS, ROOT, by_uid, is_video, short
 from common.errors import NoLegalPath, PolicyError
 from common.handling import HDR_BITS, HDR_TRANSFERS
 from common.levels import level_violations
@@ -142,9 +143,23 @@ def obstacles(video: VideoStream, recipe: Recipe) -> tuple[Finding, ...]:
     return broken or _beyond_level(made, recipe)
 
 
-def preferred(profile: Profile, rung: int, source: Description) -> tuple[Recipe, ...]:
-    """The recipes of a rung, those first that keep what others lose: two views that know of each other, more than 8 bits."""
-    recipes = profile.recipes(rung)
+@lru_cache(maxsize=64)  # a job asks for the same few, item by item
+def recipes_for(profile: Profile, uid: str, rung: int) -> tuple[Recipe, ...]:
+    """The profile's purpose at this rung, made for this one target; nothing where its rungs have ended."""
+    made = aimed(profile, uid)
+    return made.recipes(rung) if rung < len(made.ladder) else ()
+
+
+def wished(profile: Profile, rung: int, uids: Iterable[str]) -> tuple[Recipe, ...]:
+    """The recipes of a rung; those of these targets, which destinations like best, go first and are made though the profile has none."""
+    targets = [uid for uid in uids if uid in TARGETS] if profile.ladder and not profile.target else []
+    first = [recipe for uid in targets for recipe in recipes_for(profile, uid, rung)]
+    own = profile.recipes(rung) if rung < len(profile.ladder) else ()
+    return (*first, *(recipe for recipe in own if recipe.transfer_syntax_uid not in targets))
+
+
+def preferred(profile: Profile, recipes: tuple[Recipe, ...], source: Description) -> tuple[Recipe, ...]:
+    """Those first that keep what others lose: two views that know of each other, more than 8 bits."""
     if source.video.frame_packed or any(recipe.frame_packing for recipe in recipes):
         return _first(recipes, PACKED)
     deep = source.video.bit_depth > by_uid(recipes[0].transfer_syntax_uid).bits.stored

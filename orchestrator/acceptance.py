@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
 
 from common.destinations import DicomDestination, parse_destination
-from common.dicom.transfer_syntaxes import ROOT, by_uid, is_video
-from common.errors import NoLegalPath, PolicyError
-from common.media import Value
+from common.dicom.transfer_syntaxes import by_uid, is_video, short
+from common.media import Description, Value
 from common.orders import Verify
-
-ACCEPT_FORM = (
-    "Write it like 'dicom://PACS@host:104 syntaxes=.102,.104 containers=mp4 fragmentable=no max=4GiB'; "
-    "what is left out is not limited."
-)
-CONTAINERS = frozenset({"mp4", "mpegts"})
-"""What an encode or a rewrap can write; other words than these are no demand that could be met."""
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?")
-_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
-_FIRST = re.compile(r"\s+\w+=")
-_YES = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True)
@@ -43,10 +30,17 @@ class Acceptance(Value):
     destination: str = Field(default="", description="its URI, for people; empty: 'the destination'")
     syntaxes: frozenset[str] | None = Field(default=None, description="transfer syntax UIDs; None: any")
     containers: frozenset[str] | None = Field(default=None, description="mp4, mpegts ...; None: any that is legal")
+    prefers: tuple[str, ...] = Field(
+        default=(), description="transfer syntax UIDs that an encode is made to where it can be, the best first"
+    )
     fragmentable: bool = Field(
         default=True,
         description="takes the fragmentable twins .100.1 to .106.1; .107 and .108 are themselves fragmentable",
     )
+    one_fragment: bool = Field(
+        default=False, description="wants the stream in one fragment, whatever the syntax allows"
+    )
+    index_first: bool = Field(default=False, description="wants an MP4's index (moov) before its samples")
     max_bytes: int | None = Field(default=None, gt=0, description="largest instance, bytes")
     commitment: Literal["yes", "no", "unknown"] = Field(
         default="unknown",
@@ -61,6 +55,9 @@ class Acceptance(Value):
         default=None, ge=4096, description="longest PDU to send, bytes; None: by the settings"
     )
 
+    profile: str = Field(default="", description="the destination profile that this was made from; empty: none")
+    viewers: tuple[Acceptance, ...] = Field(default=(), description="viewers of it that must play every instance")
+
     @classmethod
     def of(cls, uri: str) -> Acceptance:
         """What is assumed where nobody says: a folder takes all; an archive no fragmentable twin, since none that we tried does.
@@ -74,7 +71,8 @@ class Acceptance(Value):
     @property
     def name(self) -> str:
         """For sentences."""
-        return self.destination or "the destination"
+        name = self.destination or "the destination"
+        return f"{name} (profile {self.profile})" if self.profile else name
 
     def refuses(self, uid: str) -> Obstacle | None:
         """Why an object under this transfer syntax is not taken; None: it is."""
@@ -93,6 +91,16 @@ class Acceptance(Value):
         wanted = " or ".join(sorted(self.containers))
         return Obstacle("destination.container", "acceptance", f"{self.name} wants {wanted}, not {container}")
 
+    def refuses_layout(self, source: Description) -> Obstacle | None:
+        """Why a DICOM video is not taken as it lies in its file, though its syntax and container are; None: it is."""
+        count = source.dicom.fragment_count if source.dicom is not None else None
+        if self.one_fragment and count is not None and count > 1:
+            return Obstacle("destination.fragments", "acceptance", f"{self.name} wants one fragment, not {count}")
+        if self.index_first and source.moov_first is False:
+            why = f"{self.name} wants the index (moov) of an MP4 at its beginning"
+            return Obstacle("destination.index", "acceptance", why)
+        return None
+
 
 @dataclass(frozen=True)
 class Destinations:
@@ -110,76 +118,35 @@ class Destinations:
         known = {acceptance.destination: acceptance for acceptance in stated}
         return cls(tuple(known.get(uri) or Acceptance.of(uri) for uri in uris))
 
+    @cached_property
+    def limits(self) -> tuple[Acceptance, ...]:
+        """Every destination, and every viewer of it: an instance goes to all."""
+        return tuple(limit for each in self.each for limit in (each, *each.viewers))
+
+    @cached_property
+    def prefers(self) -> tuple[str, ...]:
+        """What an encode is made to where it can be, the best first; of two destinations the first one's wish goes first."""
+        return tuple(dict.fromkeys(uid for each in self.limits for uid in each.prefers))
+
     def refuses(self, uid: str) -> Obstacle | None:
         """Why one of them does not take this transfer syntax; None: all do."""
-        return next(filter(None, (each.refuses(uid) for each in self.each)), None)
+        return next(filter(None, (each.refuses(uid) for each in self.limits)), None)
 
     def refuses_container(self, container: str) -> Obstacle | None:
         """Why one of them does not take this container; None: all do."""
-        return next(filter(None, (each.refuses_container(container) for each in self.each)), None)
+        return next(filter(None, (each.refuses_container(container) for each in self.limits)), None)
+
+    def refuses_layout(self, source: Description) -> Obstacle | None:
+        """Why one of them does not take a DICOM video as it lies in its file; None: all do."""
+        return next(filter(None, (each.refuses_layout(source) for each in self.limits)), None)
 
     @property
     def smallest(self) -> Acceptance | None:
         """The one that takes the smallest instance; None where no size is limited."""
-        limited = [each for each in self.each if each.max_bytes is not None]
+        limited = [each for each in self.limits if each.max_bytes is not None]
         return min(limited, key=lambda each: each.max_bytes or 0, default=None)
 
-
-def parse_acceptance(text: str) -> Acceptance:
-    """``DEST syntaxes=… containers=… fragmentable=… max=…``, as ``--accepts`` takes it.
-
-    Raises:
-        PolicyError: the text is not understood.
-    """
-    at = next((found.start() for found in _FIRST.finditer(text)), len(text))  # a folder's name may hold spaces
-    to, words = text[:at], text[at:].split()
-    pairs = [word.partition("=") for word in words]
-    given = {name: value for name, _, value in pairs}
-    if not words or len(given) != len(words) or not given.keys() <= _READERS.keys():
-        raise PolicyError(f"what {to} accepts is not understood", hint=ACCEPT_FORM)
-    fields = dict(_READERS[name](value) for name, value in given.items())
-    return Acceptance.of(parse_destination(to).uri).model_copy(update=fields)
-
-
-def short(uid: str) -> str:
-    """``.102`` for people; the whole UID where it is not one of the compressed syntaxes."""
-    return uid.removeprefix(ROOT) if uid.startswith(f"{ROOT}.") else uid
-
-
-def _syntaxes(text: str) -> tuple[str, object]:
-    uids = frozenset(f"{ROOT}{word}" if word.startswith(".") else word for word in text.split(","))
-    try:
-        for uid in uids:
-            by_uid(uid)
-    except NoLegalPath as error:
-        raise PolicyError(error.message, hint=ACCEPT_FORM) from error
-    return "syntaxes", uids
-
-
-def _containers(text: str) -> tuple[str, object]:
-    words = frozenset(text.split(","))
-    if not words <= CONTAINERS:
-        raise PolicyError(
-            f"{text} is no container of DICOM video", hint=f"Containers: {', '.join(sorted(CONTAINERS))}."
-        )
-    return "containers", words
-
-
-def _fragmentable(text: str) -> tuple[str, object]:
-    if text not in _YES:
-        raise PolicyError(f"fragmentable={text} is not understood", hint="Write yes or no.")
-    return "fragmentable", _YES[text]
-
-
-def _max(text: str) -> tuple[str, object]:
-    found = _SIZE.fullmatch(text)
-    size = 0
-    if found is not None:
-        number, prefix, binary = found.groups()
-        size = int(float(number) * (1024 if binary else 1000) ** _POWERS[prefix])
-    if size < 1:
-        raise PolicyError(f"{text} is no size", hint="Write it like 4GiB, 500MB or 2TB.")
-    return "max_bytes", size
-
-
-_READERS = {"syntaxes": _syntaxes, "containers": _containers, "fragmentable": _fragmentable, "max": _max}
+    @property
+    def one_fragment(self) -> Acceptance | None:
+        """The first that wants one fragment; None: none does."""
+        return next((each for each in self.limits if each.one_fragment), None)

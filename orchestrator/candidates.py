@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
-from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid
+from common.dicom.transfer_syntaxes import MAX_FRAGMENT_BYTES, ROOT, by_uid, short
 from common.media import Description
 from common.orders import Split
 from common.targets import MVC_PROFILES
-from orchestrator.acceptance import Destinations, short
+from orchestrator.acceptance import Destinations
 
 _PLAIN = (f"{ROOT}.102", f"{ROOT}.103", f"{ROOT}.104")
 _PACKED = (f"{ROOT}.105", f"{ROOT}.102", f"{ROOT}.103")
@@ -20,15 +21,17 @@ GOP_BYTES = 64 << 20
 """A part ends at the last GOP border before its limit: eight seconds at the highest rate of level 4.1 (62.5 Mbit/s) are lost."""
 
 
-def candidates(source: Description) -> tuple[str, ...]:
+def candidates(source: Description, liked: Sequence[str] = ()) -> tuple[str, ...]:
     """Base syntaxes and twins for the stream as it is, the preferred first; whether it is legal there is asked later.
 
-    A DICOM object's own syntax comes first. .102 goes before .103, which more archives know it than Blu-ray's subset, and
-    before .104. Frame-packed stereo goes to .105, which alone announces it; a multiview stream to .106 alone. Where one
-    fragment cannot hold the stream, a fragmentable twin goes before its base syntax, which then takes several instances.
+    A DICOM object's own syntax comes first, then what destinations like best (``liked``). .102 goes before .103, which more
+    archives know it than Blu-ray's subset, and before .104. Frame-packed stereo goes to .105, which alone announces it; a
+    multiview stream to .106 alone. Where one fragment cannot hold the stream, a fragmentable twin goes before its base syntax,
+    which then takes several instances.
     """
     own = (by_uid(source.dicom.transfer_syntax_uid).base_uid,) if source.dicom is not None else ()
-    bases = tuple(dict.fromkeys((*own, *_preferred(source))))
+    known = _preferred(source)
+    bases = tuple(dict.fromkeys((*own, *(uid for uid in liked if uid in known), *known)))
     if stream_bytes(source) <= MAX_FRAGMENT_BYTES:
         return bases
     pairs = ((uid, uid) if by_uid(uid).fragmentable else (f"{uid}.1", uid) for uid in bases)
@@ -65,17 +68,28 @@ def split_of(uid: str, size_bytes: int, destinations: Destinations, *, whole: bo
 def limit_of(uid: str, destinations: Destinations) -> Split | None:
     """What one instance under this syntax may hold where it is going, as a split into two parts; None: as much as it likes.
 
-    Two things limit it: one fragment of a syntax that takes only one (PS3.5 A.4), where its fragmentable twin is not taken, and
-    a destination's largest instance.
+    Two things limit it: one fragment (PS3.5 A.4), where the syntax or a destination takes only one and the fragmentable twin is
+    not taken, and a destination's largest instance.
     """
-    found = None
-    if not by_uid(uid).fragmentable and destinations.refuses(f"{uid}.1"):
-        why = f"{short(uid)} holds one fragment, at most 2³²−2 bytes"
-        found = Split(
-            parts=2, limit_bytes=MAX_FRAGMENT_BYTES, rule="encapsulation.fragments", clause="PS3.5 A.4", why=why
-        )
+    found = _of_fragments(uid, destinations)
     smallest = destinations.smallest
     if smallest is None or smallest.max_bytes is None or (found and smallest.max_bytes >= found.limit_bytes):
         return found
     why = f"{smallest.name} takes at most {smallest.max_bytes:,} bytes"
     return Split(parts=2, limit_bytes=smallest.max_bytes, rule="destination.size", clause="acceptance", why=why)
+
+
+def _of_fragments(uid: str, destinations: Destinations) -> Split | None:
+    rule, clause, why = "encapsulation.fragments", "PS3.5 A.4", f"{short(uid)} holds one fragment, at most 2³²−2 bytes"
+    if by_uid(uid).fragmentable:
+        wanting = destinations.one_fragment
+        if wanting is None:
+            return None
+        rule, clause, why = (
+            "destination.fragments",
+            "acceptance",
+            f"{wanting.name} wants one fragment, at most 2³²−2 bytes",
+        )
+    elif not destinations.refuses(f"{uid}.1") and destinations.one_fragment is None:
+        return None
+    return Split(parts=2, limit_bytes=MAX_FRAGMENT_BYTES, rule=rule, clause=clause, why=why)

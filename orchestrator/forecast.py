@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from common.dicom.transfer_syntaxes import short
 from common.errors import CinefarmError
 from common.media import Description
 from common.orders import Failure, Path, Plan
 from common.recipes import Audio, Profile
 from common.stages import State
-from orchestrator.acceptance import Destinations, short
+from orchestrator.acceptance import Destinations
 from orchestrator.describing import Listed, Outcome
 from orchestrator.estimates import evidence_bytes, scratch_bytes
 from orchestrator.ingest.found import Found

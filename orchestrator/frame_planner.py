@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from common.dicom.frame_syntaxes import KEPT_AS_THEY_ARE, frame_syntax, short
+from common.dicom.frame_syntaxes import KEPT_AS_THEY_ARE, frame_syntax
 from common.dicom.sop_classes import target_class
+from common.dicom.transfer_syntaxes import short
 from common.errors import NoLegalPath
 from common.frame_recipes import FrameRecipe
 from common.media import Description, DicomFacts, Kind, Scan, VideoStream

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
+from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
 from common.dicom.sop_classes import Target, target_class
+from common.dicom.transfer_syntaxes import short
 from common.errors import NoLegalPath
 from common.handling import Handling, effective, treated, wishes
 from common.media import Description, Kind
 from common.orders import Finding, Forced, Path, Plan
 from common.queues import CPU, of_encoder
 from common.recipes import Audio, Hardware, Profile, Recipe
-from common.stereo import for_views
-from common.targets import HINT, NEVER_ENCODED, holding, preferred, refusal, telling
+from common.targets import NEVER_ENCODED
 from orchestrator import estimates
-from orchestrator.acceptance import Acceptance, Destinations, Obstacle, short
+from orchestrator.acceptance import Acceptance, Destinations, Obstacle
 from orchestrator.candidates import candidates, container_of, limit_of, split_of, stream_bytes
+from orchestrator.encoding import Encoding, choose, rungs_to
 from orchestrator.frame_planner import plan_frames
 
 
@@ -111,6 +111,8 @@ class _Wanted:
         taken = self._destinations
         if refused := taken.refuses(uid) or taken.refuses_container(source.container):
             return refused
+        if refused := taken.refuses_layout(source):
+            return refused
         if source.audio and self.audio is Audio.STRIP:
             return Obstacle("policy.audio", "policy", "its sound is to be dropped")
         if wish := wishes(self.handling):
@@ -132,7 +134,7 @@ class _Wanted:
             why = f"{source.video.codec} pictures are no video bitstream"
             return Forced(path=Path.REWRAP, rule="source.frames", clause="PS3.5 8.2", why=why)
         first = self._wish()
-        for uid in candidates(source) if first is None else ():
+        for uid in candidates(source, self._destinations.prefers) if first is None else ():
             obstacle = self._destinations.refuses(uid) or self._why_not_rewrapped(uid)
             if obstacle is None:
                 return self._rewrapped(uid, kept)
@@ -179,7 +181,8 @@ class _Wanted:
                 hint="Use --profile archive to have it encoded and measured.",
                 rule=closed[-1].rule,
             )
-        fitting = self._fitting(for_views(preferred(profile, rung, self._treated()), self.handling.stereo))
+        wanted = Encoding(self._treated(), self._destinations, self.handling.stereo)
+        fitting = wanted.fitting(profile, rung)
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
         uid, target, source = recipe.transfer_syntax_uid, self._target(recipe.codec), self._treated()
@@ -194,7 +197,7 @@ class _Wanted:
             transfer_syntax_uid=uid,
             recipe=recipe,
             rung=rung,
-            rungs=len(profile.ladder),
+            rungs=rungs_to(profile, uid),
             gate=profile.gate,
             audio=self.audio,
             handling=self.handling,
@@ -208,30 +211,9 @@ class _Wanted:
             limit=limit_of(uid, self._destinations),
         )
 
-    def _fitting(self, recipes: Sequence[Recipe]) -> Iterator[Recipe]:
-        """Recipes whose target is accepted and holds the picture, in their order, at least one. Raises: NoLegalPath."""
-        refused = [self._refuses_encode(recipe) for recipe in recipes]
-        accepted = [recipe for recipe, no in zip(recipes, refused, strict=True) if no is None]
-        if not accepted:
-            obstacles = {each.why: each.rule for each in refused if each is not None}
-            hint = "Accept one of the syntaxes that the profile encodes to there, or choose another destination."
-            raise NoLegalPath("; ".join(obstacles), hint=hint, rule=next(iter(obstacles.values())))
-        video = self._treated().video
-        fitting = holding(video, accepted)
-        first = next(fitting, None)
-        if first is None:
-            recipe, finding = telling(video, accepted)
-            said = refusal(video, recipe, finding)
-            raise NoLegalPath(said, hint=finding.remedy or HINT, rule=finding.rule)
-        return chain((first,), fitting)
-
     def _treated(self) -> Description:
         """The source as its encoder gets it to see."""
         return self.description.model_copy(update={"video": treated(self.description.video, self.handling)})
-
-    def _refuses_encode(self, recipe: Recipe) -> Obstacle | None:
-        taken = self._destinations
-        return taken.refuses(recipe.transfer_syntax_uid) or taken.refuses_container(container_of(recipe.codec))
 
     def _rewrapped(self, uid: str, kept: Forced) -> Plan:
         source, made = self.description, self._as_rewrapped(uid)
@@ -262,7 +244,8 @@ class _Wanted:
             return True
         if source.kind is Kind.DICOM_VIDEO:
             broken = any(each.rule.startswith("container.") for each in _errors(check_stream(source, uid)))
-            return broken or self._destinations.refuses_container(source.container) is not None
+            index = source.moov_first is False and any(each.index_first for each in self._destinations.limits)
+            return broken or index or self._destinations.refuses_container(source.container) is not None
         return source.container != "mp4" or source.video.codec == "mpeg2video"
 
     def _as_rewrapped(self, uid: str) -> Description:
@@ -302,19 +285,6 @@ class _Wanted:
             split=split,
             limit=None if path is Path.KEEP else limit_of(uid, self._destinations),
         )
-
-
-def choose(fitting: Iterator[Recipe], queues: Collection[str]) -> Recipe:
-    """The first recipe, or the first for the same target by a device whose queue is served."""
-    first = next(fitting)
-    if not any(queue != CPU for queue in queues):
-        return first
-    served = (
-        recipe
-        for recipe in chain((first,), fitting)
-        if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
-    )
-    return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
 
 
 def _only(uid: str) -> Acceptance:

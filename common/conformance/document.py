@@ -13,7 +13,8 @@ from common.conformance import (
     FRAMES_RULES,
     VIDEO_HEADER_RULES,
 )
-from common.conformance.rules import VIDEO_CLAUSES, Rule, short
+from common.conformance.rules import VIDEO_CLAUSES, Rule
+from common.dicom.transfer_syntaxes import short
 
 _HEAD = """# Conformance rules
 

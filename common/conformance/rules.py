@@ -111,8 +111,3 @@ def run(
                 required=breach.required,
                 remedy=rule.mend(breach),
             )
-
-
-def short(uid: str) -> str:
-    """``.102`` for people."""
-    return uid.removeprefix(ROOT)

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.dicom.transfer_syntaxes import JPEG, ROOT
+from common.dicom.transfer_syntaxes import JPEG, RLE_LOSSLESS, ROOT, short
 from common.errors import NoLegalPath
 
 JPEG_BASELINE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS = (f"{ROOT}.{x}" for x in (50, 80, 90, 201))
-RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 
-KEPT_AS_THEY_ARE: dict[str, str] = {
-    RLE_LOSSLESS: "RLE",
-    f"{ROOT}.50": ".50",
-    f"{ROOT}.51": ".51",
-    f"{ROOT}.57": ".57",
-    f"{ROOT}.70": ".70",
-    f"{ROOT}.80": ".80",
-    f"{ROOT}.81": ".81",
-    f"{ROOT}.90": ".90",
-    f"{ROOT}.91": ".91",
-    f"{ROOT}.201": ".201",
-    f"{ROOT}.202": ".202",
-    f"{ROOT}.203": ".203",
-}
-"""Syntaxes whose frames are compressed already → their short names: coding them anew would win little and prove nothing."""
+KEPT_AS_THEY_ARE = frozenset({RLE_LOSSLESS, *(f"{ROOT}.{x}" for x in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203))})
+"""Syntaxes whose frames are compressed already: coding them anew would win little and prove nothing."""
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 
@@ -107,8 +93,3 @@ def frame_syntax(uid: str) -> FrameSyntax:
     except KeyError:
         names = ", ".join(short(row.uid) for row in FRAME_SYNTAXES)
         raise NoLegalPath(f"frames are not written under {uid}", hint=f"Choose one of {names}.") from None
-
-
-def short(uid: str) -> str:
-    """``.80`` or ``RLE`` for people."""
-    return KEPT_AS_THEY_ARE.get(uid, uid)

@@ -12,6 +12,8 @@ MAX_FRAGMENT_BYTES = 2**32 - 2
 
 ROOT = "1.2.840.10008.1.2.4"
 
+RLE_LOSSLESS = "1.2.840.10008.1.2.5"
+
 MPEG2 = "ISO_13818_2"
 H264 = "ISO_14496_10"
 HEVC = "ISO_23008_2"
@@ -100,6 +102,13 @@ def _fragmentable(syntax: VideoSyntax) -> VideoSyntax:
 
 VIDEO_SYNTAXES: tuple[VideoSyntax, ...] = (*_SINGLE, *_HEVC, *map(_fragmentable, _SINGLE))
 _BY_UID = {syntax.uid: syntax for syntax in VIDEO_SYNTAXES}
+
+
+def short(uid: str) -> str:
+    """``.102`` or ``RLE`` for people; the whole UID of a syntax that has no short name."""
+    if uid == RLE_LOSSLESS:
+        return "RLE"
+    return uid.removeprefix(ROOT) if uid.startswith(f"{ROOT}.") else uid
 
 
 def is_video(uid: str) -> bool:

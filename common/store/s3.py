@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import re
 import shutil
@@ -12,19 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO
 from uuid import uuid4
 
 from common.errors import PolicyError, StoreFault, UnreadableSource
 from common.settings import Settings
 from common.store.base import Stored, check_by_use, checked_key, checked_prefix
 from common.store.folder import disk_faults, sync_folder
-from common.store.s3_client import Connection, faults, is_missing
-from common.store.s3_reader import RangeReader
+from common.store.s3_bucket import Begun, Bucket, noted
+from common.store.s3_client import faults
 from common.store.s3_upload import SHA256, Address, S3Upload
-
-if TYPE_CHECKING:
-    from minio.datatypes import Object
 
 SOURCE_TIME = "source-mtime-ns"
 """User metadata of an adopted source: when its file was last changed, ns since 1970."""
@@ -53,8 +49,8 @@ class S3Store:
             )
         self.bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
-        self._part_bytes = settings.s3_part_bytes
-        self._connection = Connection(settings)
+        self._objects = Bucket(bucket, settings)
+        self._connection = self._objects.connection
 
     def adopt(self, key: str, path: Path) -> None:
         """Upload the source when it is not there yet: same size and time of change, or same size and SHA-256.
@@ -65,17 +61,16 @@ class S3Store:
             UnreadableSource: the file cannot be read.
             StoreFault: it changed meanwhile, or the server failed.
         """
-        address = self._address(key)
         with _source_faults():
             status = path.stat()
-        present = self._look(address)
+        present = self._objects.look(self._name(key))
         same_size = present is not None and present.size == status.st_size
         mark = str(status.st_mtime_ns)
-        if same_size and _noted(present, SOURCE_TIME) == mark:
+        if same_size and noted(present, SOURCE_TIME) == mark:
             return
         with _source_faults(), path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if same_size and _noted(present, SHA256) == digest:
+        if same_size and noted(present, SHA256) == digest:
             return
         with (
             self._upload(key, {SHA256: digest, SOURCE_TIME: mark}) as upload,
@@ -93,12 +88,11 @@ class S3Store:
         """A URL for reading the object with plain HTTP; ``seconds`` are cut to a week."""
         expires = timedelta(seconds=min(max(1, int(seconds)), LONGEST_PRESIGNED_SECONDS))
         with faults("sign a URL"):
-            return str(self._connection.client.presigned_get_object(*self._address(key), expires=expires))
+            return str(self._connection.client.presigned_get_object(*self.address(key), expires=expires))
 
     def open(self, key: str) -> BinaryIO:
         """A buffered reader; see RangeReader."""
-        reader = RangeReader(self._connection, *self._address(key))
-        return cast(BinaryIO, io.BufferedReader(reader))
+        return self._objects.open(self._name(key))
 
     def writer(self, key: str) -> contextlib.AbstractContextManager[S3Upload]:
         """A multipart upload from the second part on; see S3Upload."""
@@ -117,22 +111,20 @@ class S3Store:
 
     def size(self, key: str) -> int | None:
         """Bytes; None when there is no such object."""
-        present = self._look(self._address(key))
+        present = self._objects.look(self._name(key))
         return None if present is None else present.size or 0
 
     def delete(self, key: str) -> None:
         """Remove the object; in a versioned bucket its older versions stay."""
-        address = self._address(key)
+        address = self.address(key)
         with faults("delete an object"):
             self._connection.client.remove_object(*address)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """In the order of the names, a thousand a request."""
         start = self._root + checked_prefix(prefix)
-        with faults("list its objects"):
-            for found in self._connection.client.list_objects(self.bucket, prefix=start, recursive=True):
-                if found.object_name and not found.is_dir:
-                    yield found.object_name.removeprefix(self._root)
+        for found in self._objects.objects(start):
+            yield str(found.object_name).removeprefix(self._root)
 
     def export(self, key: str, path: Path) -> None:
         """A synced copy, written aside and renamed."""
@@ -152,37 +144,22 @@ class S3Store:
     def discard_abandoned(self, older_than_seconds: float) -> int:
         """Abort multipart uploads that began so long ago: their parts are stored, and paid for, but seen nowhere."""
         before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
-        abandoned = [address for address, began in self.uploads() if began < before]
-        for name, upload_id in abandoned:
-            try:
-                with faults("discard what was abandoned"):
-                    self._connection.client._abort_multipart_upload(self.bucket, name, upload_id)
-            except StoreFault as fault:
-                if not is_missing(fault):  # its writer has just ended
-                    raise
+        abandoned = [upload for upload in self.uploads() if upload.since < before]
+        for upload in abandoned:
+            self._objects.abort(upload)
         return len(abandoned)
 
-    def uploads(self) -> Iterator[tuple[tuple[str, str], datetime]]:
-        """Multipart uploads that are not completed: object name and upload id, and when they began."""
-        key_marker = id_marker = None
-        while True:
-            with faults("list its uploads"):  # the SDK has no public door to this
-                page = self._connection.client._list_multipart_uploads(
-                    self.bucket, prefix=self._root, key_marker=key_marker, upload_id_marker=id_marker
-                )
-            for upload in page.uploads:
-                if upload.object_name and upload.upload_id and upload.initiated_time:
-                    yield (upload.object_name, upload.upload_id), upload.initiated_time
-            if not page.is_truncated:
-                return
-            key_marker, id_marker = page.next_key_marker, page.next_upload_id_marker
+    def uploads(self) -> Iterator[Begun]:
+        """Multipart uploads below our prefix that are not completed."""
+        return self._objects.uploads(self._root)
+
+    def address(self, key: str) -> Address:
+        """Where an object lies on the server, for copies that it makes itself."""
+        return Address(self.bucket, self._name(key))
 
     def check(self) -> tuple[str, ...]:
         """The bucket exists, and can be written, read and emptied. Notes what makes deleted objects stay."""
-        client = self._connection.client
-        with faults("find its bucket"):
-            exists = client.bucket_exists(self.bucket)
-        if not exists:
+        if not self._objects.exists():
             raise StoreFault("the bucket of the object store does not exist", hint="Create it, then start again.")
         check_by_use(self)
         return tuple(self._notes())
@@ -196,32 +173,11 @@ class S3Store:
             if self._connection.client.get_object_lock_config(self.bucket).mode:
                 yield "object lock is on: results cannot be removed before their retention ends"
 
-    def _address(self, key: str) -> Address:
-        return Address(self.bucket, self._root + checked_key(key))
+    def _name(self, key: str) -> str:
+        return self._root + checked_key(key)
 
-    def _look(self, address: Address) -> Object | None:
-        try:
-            with faults("look at an object"):
-                return self._connection.client.stat_object(*address)
-        except StoreFault as fault:
-            if is_missing(fault):
-                return None
-            raise
-
-    @contextmanager
-    def _upload(self, key: str, metadata: dict[str, str]) -> Iterator[S3Upload]:
-        upload = S3Upload(self._connection, self._address(key), key, first_part=self._part_bytes, metadata=metadata)
-        try:
-            yield upload
-            upload.finish()
-        finally:
-            upload.close()
-
-
-def _noted(present: Object | None, name: str) -> str | None:
-    """A value of the object's user metadata."""
-    metadata = present.metadata if present is not None else None
-    return metadata.get(f"x-amz-meta-{name}") if metadata is not None else None
+    def _upload(self, key: str, metadata: dict[str, str]) -> contextlib.AbstractContextManager[S3Upload]:
+        return self._objects.writer(self._name(key), metadata, key=key)
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from common.errors import PolicyError, StoreFault
+from common.errors import DestinationUnavailable, EnvironmentFault, PolicyError, StoreFault
 from common.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _BUSY = (429, 500, 502, 503, 504)
 _LONGEST_PAUSE_SECONDS = 10.0
 
 _HINTS = {
-    "NoSuchBucket": "Create the bucket, or correct CINEFARM_STORE_URL.",
+    "NoSuchBucket": "Create the bucket, or correct its name (that of the object store: CINEFARM_STORE_URL).",
     "AccessDenied": "Give this access key the right to list the bucket and to read, write and delete its objects.",
     "InvalidAccessKeyId": "Check CINEFARM_S3_ACCESS_KEY: the server does not know it.",
     "SignatureDoesNotMatch": "Check CINEFARM_S3_SECRET_KEY, and CINEFARM_S3_REGION.",
@@ -43,15 +44,27 @@ _NO_CONNECTION = "Check CINEFARM_S3_ENDPOINT, the network and the server; with T
 _NO_CREDENTIALS = "Set CINEFARM_S3_ACCESS_KEY and CINEFARM_S3_SECRET_KEY."
 
 
+@dataclass(frozen=True)
+class Role:
+    """What a bucket is to us: a name for sentences, and the error that its faults become."""
+
+    called: str
+    fault: type[StoreFault | DestinationUnavailable]
+
+
+STORE = Role("the store", StoreFault)
+
+
 class Connection:
     """One S3 server and its credentials. A forked child gets connections of its own: two must not share a socket."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, role: Role = STORE) -> None:
         """Nothing is opened yet.
 
         Raises:
             PolicyError: the settings do not fit together.
         """
+        self.role = role
         self.retries = settings.s3_retries
         self.encryption = encryption(settings)
         self._settings = settings
@@ -146,8 +159,8 @@ def encryption(settings: Settings) -> Sse | None:
 
 
 @contextmanager
-def faults(what: str) -> Iterator[None]:
-    """Whatever the SDK raises becomes a StoreFault that names the server's code and what to do, never a key.
+def faults(what: str, role: Role = STORE) -> Iterator[None]:
+    """Whatever the SDK raises becomes an error of the role that names the server's code and what to do, never a key.
 
     ``what`` completes "the store could not …".
     """
@@ -158,17 +171,17 @@ def faults(what: str) -> Iterator[None]:
         yield
     except S3Error as error:
         code = str(error.code)
-        raise StoreFault(f"the store could not {what}: {code}", hint=_HINTS.get(code, "")) from error
+        raise role.fault(f"{role.called} could not {what}: {code}", hint=_HINTS.get(code, "")) from error
     except HTTPError as error:
         reason = type(getattr(error, "reason", None) or error).__name__
-        raise StoreFault(f"the store could not {what}: no connection ({reason})", hint=_NO_CONNECTION) from error
+        raise role.fault(f"{role.called} could not {what}: no connection ({reason})", hint=_NO_CONNECTION) from error
     except (MinioException, SyntaxError) as error:  # SyntaxError: what the XML parser raises
-        message = f"the store could not {what}: the server's answer is not that of an S3 server"
-        raise StoreFault(message, hint=_NO_CONNECTION) from error
+        message = f"{role.called} could not {what}: the server's answer is not that of an S3 server"
+        raise role.fault(message, hint=_NO_CONNECTION) from error
     except ValueError as error:  # how the SDK says that none of the places it asked has credentials
-        raise StoreFault(f"the store could not {what}: no credentials", hint=_NO_CREDENTIALS) from error
+        raise role.fault(f"{role.called} could not {what}: no credentials", hint=_NO_CREDENTIALS) from error
 
 
-def is_missing(error: StoreFault) -> bool:
+def is_missing(error: EnvironmentFault) -> bool:
     """Whether the fault says that there is no such object, or no such upload."""
     return getattr(error.__cause__, "code", None) in ("NoSuchKey", "NoSuchUpload")

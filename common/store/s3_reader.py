@@ -24,13 +24,13 @@ _LONGEST_PAUSE_SECONDS = 5.0
 class RangeReader(SeekableReader):
     """The bytes of one version of an object: when it is replaced meanwhile, reading on fails instead of mixing the two.
 
-    The first window is fetched at once. Reading raises StoreFault.
+    The first window is fetched at once. Reading raises StoreFault, or what else faults become in its bucket's role.
     """
 
     def __init__(self, connection: Connection, bucket: str, name: str) -> None:
         """Raises StoreFault: there is no such object, or it cannot be read."""
         self._connection, self._bucket, self._name = connection, bucket, name
-        with faults("read an object"):
+        with faults("read an object", connection.role):
             status = connection.client.stat_object(bucket, name)
         super().__init__(status.size or 0)
         self._etag = status.etag
@@ -63,7 +63,7 @@ class RangeReader(SeekableReader):
 
         got = bytearray()
         failures = 0
-        with faults("read an object"):
+        with faults("read an object", self._connection.role):
             while len(got) < length:
                 before = len(got)
                 try:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from common.errors import InternalFault, StoreFault
+from common.errors import EnvironmentFault, InternalFault, StoreFault
 from common.store.base import Stored
 from common.store.s3_client import Connection, faults, is_missing
 
@@ -100,8 +100,16 @@ class S3Upload:
         self._sender.shutdown()
         if self._upload_id is None or self._stored is not None:
             return
-        with contextlib.suppress(StoreFault), faults("abort an upload"):  # discard_abandoned comes by later
+        with (
+            contextlib.suppress(EnvironmentFault),
+            faults("abort an upload", self._connection.role),
+        ):  # discard_abandoned comes by later
             self._connection.client._abort_multipart_upload(*self._address, self._upload_id)
+
+    @property
+    def written(self) -> tuple[int, str]:
+        """Bytes so far, and their SHA-256, hexadecimal."""
+        return self._size, self._digest.hexdigest()
 
     @property
     def stored(self) -> Stored:
@@ -111,7 +119,7 @@ class S3Upload:
         return self._stored
 
     def _put_at_once(self, digest: str) -> None:
-        with faults(WRITE):
+        with faults(WRITE, self._connection.role):
             written = self._connection.client.put_object(
                 *self._address,
                 BytesIO(self._part),
@@ -120,7 +128,7 @@ class S3Upload:
                 sse=self._connection.encryption,
                 part_size=max(len(self._part), SMALLEST_PART_BYTES),
             )
-        _tagged(written.etag)
+        self._tagged(written.etag)
 
     # The SDK's public put_object pulls from a stream and cannot wait for a writer: its steps are called one by one.
 
@@ -130,7 +138,7 @@ class S3Upload:
             from minio.helpers import genheaders
 
             headers = genheaders(dict(self._metadata), self._connection.encryption, None, None, legal_hold=False)
-            with faults(WRITE):
+            with faults(WRITE, self._connection.role):
                 self._upload_id = self._connection.client._create_multipart_upload(*self._address, headers)
         part, self._part = self._part, bytearray()
         self._travelling = self._sender.submit(self._carry, part, self._upload_id, len(self._sent) + 1)
@@ -138,7 +146,7 @@ class S3Upload:
     def _carry(self, part: bytearray, upload_id: str, number: int) -> str:
         """Runs in the sending thread; returns the part's ETag."""
         data = cast(bytes, part)  # the SDK asks for bytes and only reads them: no copy
-        return _tagged(self._connection.client._upload_part(*self._address, data, None, upload_id, number))
+        return self._tagged(self._connection.client._upload_part(*self._address, data, None, upload_id, number))
 
     def _arrived(self) -> None:
         """Wait for the part that travels."""
@@ -147,7 +155,7 @@ class S3Upload:
         if self._travelling is None:
             return
         travelling, self._travelling = self._travelling, None
-        with faults(WRITE):
+        with faults(WRITE, self._connection.role):
             self._sent.append(Part(len(self._sent) + 1, travelling.result()))
 
     def _complete(self, upload_id: str) -> str:
@@ -157,17 +165,17 @@ class S3Upload:
         """
         client = self._connection.client
         try:
-            with faults(WRITE):
+            with faults(WRITE, self._connection.role):
                 etag = client._complete_multipart_upload(*self._address, upload_id, self._sent).etag
-        except StoreFault as fault:
+        except EnvironmentFault as fault:
             if not is_missing(fault):
                 raise
-            with faults(WRITE):
+            with faults(WRITE, self._connection.role):
                 status = client.stat_object(*self._address)
             if status.size != self._size:
                 raise
             etag = status.etag
-        return _tagged(etag)  # S3 may answer 200 and report the failure in the body (API, CompleteMultipartUpload)
+        return self._tagged(etag)  # S3 may answer 200 and report the failure in the body (API, CompleteMultipartUpload)
 
     def _note_digest(self, digest: str, etag: str) -> None:
         """The digest is known only now, and metadata is set at the start: the server copies the object onto itself.
@@ -179,20 +187,20 @@ class S3Upload:
         if SHA256 in self._metadata:
             return
         try:
-            with faults(WRITE):
+            with faults(WRITE, self._connection.role):
                 self._connection.client.compose_object(
                     *self._address,
                     [ComposeSource(*self._address, match_etag=etag)],
                     sse=self._connection.encryption,
                     metadata={**self._metadata, SHA256: digest},
                 )
-        except StoreFault as fault:
+        except EnvironmentFault as fault:
             if getattr(fault.__cause__, "code", None) != "PreconditionFailed":
                 raise
 
-
-def _tagged(etag: str | None) -> str:
-    """The ETag with which S3 confirms what it stored; a proxy's friendly page has none."""
-    if not etag:
-        raise StoreFault(f"the store could not {WRITE}: it did not confirm it")
-    return etag
+    def _tagged(self, etag: str | None) -> str:
+        """The ETag with which S3 confirms what it stored; a proxy's friendly page has none."""
+        if not etag:
+            role = self._connection.role
+            raise role.fault(f"{role.called} could not {WRITE}: it did not confirm it")
+        return etag

@@ -14,7 +14,7 @@ from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Ster
 from common.recipes import Audio, Hardware
 from common.store import ObjectStore
 from common.targets import chosen_profile
-from orchestrator.acceptance import parse_acceptance
+from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.jobs import JobRequest, normalised

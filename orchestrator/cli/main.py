@@ -16,6 +16,7 @@ from common.errors import CinefarmError
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
+from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.serve import serve
@@ -67,7 +68,7 @@ Accepts = Annotated[
     typer.Option(
         "--accepts",
         metavar="WHAT",
-        help="what a destination takes: 'DEST syntaxes=.102,.104 containers=mp4 fragmentable=no max=4GiB' (docs/plan.md)",
+        help="what a destination takes: 'DEST profile=orthanc plays-in=ohif syntaxes=.102,.104 max=4GiB' (docs/destinations.md)",
     ),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
@@ -316,5 +317,5 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, limiting.limit, *COMMANDS):
+for command in (serve, limiting.limit, destinations, *COMMANDS):
     cli.command()(command)

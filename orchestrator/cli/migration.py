@@ -14,7 +14,7 @@ from common.handling import Handling
 from common.recipes import Audio, Hardware
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
-from orchestrator.acceptance import parse_acceptance
+from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.mapping import Mapping

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.dicom.transfer_syntaxes import short
 from common.stages import State
-from orchestrator.acceptance import short
 from orchestrator.cli.plain import plain, stdout_console
 from orchestrator.forecast import Prospect, Sum
 from orchestrator.reports import words

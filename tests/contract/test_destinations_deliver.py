@@ -13,6 +13,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import split_dataset
+from support.s3 import S3Server
 
 from common.dicom.encapsulation import write_instance
 from common.errors import StoreFault
@@ -66,6 +67,32 @@ class ArchivePlace:
         return list(self.kept.values())
 
 
+@dataclass
+class BucketPlace:
+    server: S3Server
+    bucket: str
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/to here"
+
+    def data_sets(self) -> list[bytes]:
+        client = self.server.client()
+        found = client.list_objects(self.bucket, prefix="to here/", recursive=True)
+        copies = FolderPlace(self.folder)
+        for number, each in enumerate(found):
+            client.fget_object(self.bucket, each.object_name, str(self.folder / f"{number}.dcm"))
+        return copies.data_sets()
+
+
+@pytest.fixture
+def bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BucketPlace:
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    return BucketPlace(s3, s3.bucket(), tmp_path / "copies")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> FolderPlace:
     return FolderPlace(tmp_path / "destination")
@@ -83,7 +110,7 @@ def archive() -> Iterator[ArchivePlace]:
     entity.shutdown()
 
 
-PLACES = ("folder", "archive")
+PLACES = ("folder", "bucket", "archive")
 
 
 @pytest.fixture(params=PLACES)

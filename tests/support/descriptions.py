@@ -12,9 +12,14 @@ from common.dicom.sop_classes import MULTIFRAME_TRUE_COLOR_SC, ULTRASOUND_MULTIF
 from common.dicom.transfer_syntaxes import ROOT, VIDEO_SYNTAXES
 from common.media import AudioStream, Description, DicomFacts, Kind, Scan, VideoStream
 from common.recipes import PROFILES, Profile
+from common.settings import Settings
 from orchestrator.acceptance import Acceptance
+from orchestrator.destinations import Library
 
 VIDEO_UIDS = tuple(syntax.uid for syntax in VIDEO_SYNTAXES)
+
+_LIBRARY = Library.of(Settings(profiles_dir=None))
+OHIF, WEASIS = _LIBRARY.viewer("ohif"), _LIBRARY.viewer("weasis")
 
 _FILM, _NTSC, _NTSC_FIELD = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
 _TFF = Scan.TOP_FIELD_FIRST
@@ -131,7 +136,7 @@ def facts(draw: st.DrawFn, syntax: str) -> DicomFacts:
         study_uid="1.2.5",
         transfer_syntax_uid=syntax,
         modality=draw(st.sampled_from(["ES", "US", ""])),
-        fragment_count=1,
+        fragment_count=draw(st.sampled_from([1, 1, 1, 3])),
         faults=draw(st.sampled_from([(), (), (), ("Number of Frames 9 where 10 is required",)])),
     )
 
@@ -180,7 +185,11 @@ def acceptances(draw: st.DrawFn) -> Acceptance:
         syntaxes=draw(st.none() | some),
         containers=draw(st.sampled_from([None, None, None, frozenset({"mp4"}), frozenset({"mp4", "mpegts"})])),
         fragmentable=draw(st.booleans()),
+        prefers=draw(st.lists(st.sampled_from(VIDEO_UIDS), max_size=3, unique=True).map(tuple)),
+        one_fragment=draw(st.sampled_from([False, False, True])),
+        index_first=draw(st.sampled_from([False, False, True])),
         max_bytes=draw(st.sampled_from([None, None, None, 2**30, 2**40])),
+        viewers=draw(st.sampled_from([(), (), (OHIF,), (WEASIS,), (OHIF, WEASIS)])),
     )
 
 

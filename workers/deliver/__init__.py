@@ -7,8 +7,7 @@ destination is ever overwritten with other bytes.
 from __future__ import annotations
 
 from common.bandwidth import UNPACED, Pace
-from common.destinations import DicomDestination, FolderDestination, WebDestination, parse_destination
-from common.errors import PolicyError
+from common.destinations import DicomDestination, FolderDestination, S3Destination, parse_destination
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store import ObjectStore
@@ -23,7 +22,7 @@ def deliver(order: DeliverOrder, store: ObjectStore, settings: Settings, pace: P
     Parts that have arrived are noted in the store, so that the next attempt goes on behind them.
 
     Raises:
-        PolicyError: the destination is of no known kind.
+        PolicyError: the destination is not understood.
         DestinationUnavailable: it did not answer or has no room; another try may help.
         DestinationRefused: it said no for good, or holds another object under this name.
         UnsupportedSource: a UID of the source cannot be used as a name.
@@ -52,12 +51,14 @@ def _deliver_one(order: DeliverOrder, store: ObjectStore, settings: Settings, pa
         from workers.deliver.folder import deliver_to_folder
 
         return deliver_to_folder(order, destination.path, store, pace)
+    if isinstance(destination, S3Destination):
+        from workers.deliver.bucket import deliver_to_bucket
+
+        return deliver_to_bucket(order, destination, store, settings, pace)
     if isinstance(destination, DicomDestination):
         from workers.deliver.dicom import deliver_to_archive
 
         return deliver_to_archive(order, destination, store, settings, pace=pace)
-    if isinstance(destination, WebDestination):
-        from workers.deliver.dicomweb import deliver_to_web
+    from workers.deliver.dicomweb import deliver_to_web
 
-        return deliver_to_web(order, destination, store, settings, pace=pace)
-    raise PolicyError(f"{destination.uri.partition('://')[0]}:// destinations are not in this release")
+    return deliver_to_web(order, destination, store, settings, pace=pace)

@@ -1,7 +1,7 @@
 """Which parts of a split item an archive has confirmed: small notes beside the parts in the store, gone when all have arrived.
 
 An archive cannot be asked cheaply what it holds, and to send a part of 4 GiB again only because the next one failed costs hours.
-A folder can be asked: there every attempt looks for itself.
+A folder and a bucket can be asked: there every attempt looks for itself.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from common.destinations import FolderDestination, parse_destination
+from common.destinations import FolderDestination, S3Destination, parse_destination
 from common.orders import DeliverDone, DeliverOrder
 from common.store import ObjectStore
 
@@ -20,7 +20,7 @@ class Arrived:
     def __init__(self, order: DeliverOrder, store: ObjectStore) -> None:
         self._order, self._store = order, store
         self._mark = hashlib.sha256(order.destination.encode()).hexdigest()[:16]
-        self._noted = not isinstance(parse_destination(order.destination), FolderDestination)
+        self._noted = not isinstance(parse_destination(order.destination), FolderDestination | S3Destination)
 
     def known(self, part: DeliverOrder) -> DeliverDone | None:
         """How an earlier attempt brought this part; None: not known, or other bytes."""

@@ -9,7 +9,8 @@ import pytest
 from common.dicom.transfer_syntaxes import ROOT
 from common.errors import PolicyError
 from common.recipes import ARCHIVE
-from orchestrator.acceptance import Acceptance, Destinations, parse_acceptance
+from orchestrator.accept_words import parse_acceptance
+from orchestrator.acceptance import Acceptance, Destinations
 from orchestrator.accepting import destinations_of
 from orchestrator.jobs import JobRequest, submit
 from orchestrator.ledger.database import Sessions

@@ -19,8 +19,8 @@ from common.dicom.frame_syntaxes import (
     JPEG_2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_LS_LOSSLESS,
-    RLE_LOSSLESS,
 )
+from common.dicom.transfer_syntaxes import RLE_LOSSLESS
 from common.errors import DestinationRefused
 from common.orders import DeliverOrder
 from common.recipes import ARCHIVE, in_frames

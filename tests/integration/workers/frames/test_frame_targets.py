@@ -23,8 +23,8 @@ from common.dicom.frame_syntaxes import (
     JPEG_2000_LOSSLESS,
     JPEG_BASELINE,
     JPEG_LS_LOSSLESS,
-    RLE_LOSSLESS,
 )
+from common.dicom.transfer_syntaxes import RLE_LOSSLESS
 from common.errors import NoLegalPath
 from common.frame_recipes import JPEG_LS, FrameRecipe
 from common.orders import Path as Way
