@@ -24,7 +24,10 @@ PREFIX = "arrivals/"
 """Of the keys of everything received."""
 
 EXPECTED = "expected/"
-"""Of the keys of empty objects that say which instances workers wait for."""
+"""Of the keys of small objects that say which instances workers wait for, and since when."""
+
+EXPECTED_SECONDS = 24 * 3600.0
+"""So long a worker waits at most for an archive that fetches from tape; an older note is one that a dead worker left."""
 
 
 def new_arrival_id() -> str:
@@ -52,7 +55,7 @@ def expect(store: ObjectStore, sop_instance_uid: str) -> None:
     Raises:
         StoreFault: the store cannot take the note.
     """
-    store.put(_note(sop_instance_uid), b"")
+    store.put(_note(sop_instance_uid), str(int(time.time())).encode())
 
 
 def is_expected(store: ObjectStore, sop_instance_uid: str) -> bool:
@@ -61,7 +64,11 @@ def is_expected(store: ObjectStore, sop_instance_uid: str) -> bool:
     Raises:
         StoreFault: the store cannot be asked.
     """
-    return store.size(_note(sop_instance_uid)) is not None
+    note = _note(sop_instance_uid)
+    if store.size(note) is None:
+        return False
+    since = store.get(note)
+    return since.isdigit() and time.time() - int(since) < EXPECTED_SECONDS
 
 
 def settle(store: ObjectStore, sop_instance_uid: str) -> None:

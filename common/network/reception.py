@@ -139,19 +139,20 @@ def _require_identity(identity: Identity, request: StoreRequest) -> None:
 
 
 def _file_meta(request: StoreRequest) -> bytes:
-    """Preamble and File Meta Information (PS3.10 7.1): Explicit VR Little Endian."""
+    """Preamble and File Meta Information (PS3.10 7.1): Explicit VR Little Endian.
+
+    Nothing of the association stands in it: the same instance sent again, by whomever, is the same file.
+    """
     elements = [
         (0x0002, b"UI", request.sop_class_uid),
         (0x0003, b"UI", request.sop_instance_uid),
         (0x0010, b"UI", request.transfer_syntax_uid),
         (0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
         (0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
-        (0x0016, b"AE", request.calling_aet),
-        (0x0018, b"AE", request.called_aet),
     ]
     body = struct.pack("<HH2sHI2s", 2, 1, b"OB", 0, 2, b"\x00\x01")
     for number, vr, text in elements:
-        value = text.encode("latin-1")
+        value = text.encode()
         value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
         body += struct.pack("<HH2sH", 2, number, vr, len(value)) + value
     return bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(body)) + body

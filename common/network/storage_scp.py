@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Protocol
 
 from common.dicom.received import CLASSES, chosen_syntax
 from common.dicom.scan import IMPLICIT, Identity
@@ -52,16 +53,25 @@ class Status(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
 
 
-Keep = Callable[[Arrived], None]
-"""Enters an arrival into the ledger; only then the sender is told that it is stored. EnvironmentFault: not now."""
+class Custodian(Protocol):
+    """Answers for what was received."""
 
-Report = Callable[[int, bytes, str], None]
-"""Takes a storage commitment report: Event Type ID, data set, its transfer syntax. EnvironmentFault: not now; InputError: it is none."""
+    def require_ledger(self) -> None:
+        """Raises EnvironmentFault when nothing can be entered now: then nothing need be received."""
+        ...
+
+    def keep(self, arrived: Arrived) -> None:
+        """Enter an arrival into the ledger; only then its sender is told that it is stored. EnvironmentFault: not now."""
+        ...
 
 
-def no_reports(_event: int, _data: bytes, _syntax: str) -> None:
-    """Nobody waits for storage commitment here. Raises: PolicyError."""
-    raise PolicyError("nobody waits for storage commitment here")
+Report = Callable[[int, bytes, str], int]
+"""Takes a storage commitment report: Event Type ID, data set, its transfer syntax; returns the status to answer."""
+
+
+def no_reports(_event: int, _data: bytes, _syntax: str) -> int:
+    """Nobody waits for storage commitment here: the archive may try again."""
+    return Status.PROCESSING_FAILURE
 
 
 @dataclass(frozen=True)
@@ -83,13 +93,15 @@ class Entrance:
 class StorageServer:
     """Listens from its making on, serves within its ``with`` block. At the end what is being received is given time to arrive."""
 
-    def __init__(self, entrance: Entrance, store: ObjectStore, keep: Keep, report: Report = no_reports) -> None:
+    def __init__(
+        self, entrance: Entrance, store: ObjectStore, custodian: Custodian, report: Report = no_reports
+    ) -> None:
         """Bind the port.
 
         Raises:
             PolicyError: the address or the port cannot be had.
         """
-        self._entrance, self._store, self._keep, self._report = entrance, store, keep, report
+        self._entrance, self._store, self._custodian, self._report = entrance, store, custodian, report
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, _Association] = {}
         self._studies: Counter[str] = Counter()
@@ -189,7 +201,7 @@ class StorageServer:
 
     def _serve(self, association: _Association) -> None:
         try:
-            association.run(self._store, self._keep, self._report)
+            association.run(self._store, self._custodian, self._report)
         except PeerFault as fault:
             log.warning("association_broke", calling=association.calling, message=fault.message)
         except Exception:  # a bug costs one association, never the listener
@@ -218,7 +230,7 @@ class _Association:
         self.calling = ""
         self.established = self.busy = False
 
-    def run(self, store: ObjectStore, keep: Keep, report: Report) -> None:
+    def run(self, store: ObjectStore, custodian: Custodian, report: Report) -> None:
         """Negotiate, then answer every message.
 
         Raises:
@@ -229,7 +241,7 @@ class _Association:
         try:
             for message in self._layer.messages():
                 self.busy = True
-                self._answer(message, store, keep, report)
+                self._answer(message, store, custodian, report)
                 self.busy = False
         except PeerFault:
             self._layer.abort()
@@ -269,7 +281,7 @@ class _Association:
             return negotiation.CALLING_UNKNOWN
         return negotiation.LIMIT_EXCEEDED if self._server.is_full(self) else None
 
-    def _answer(self, message: Message, store: ObjectStore, keep: Keep, report: Report) -> None:
+    def _answer(self, message: Message, store: ObjectStore, custodian: Custodian, report: Report) -> None:
         command = message.command.number(Element.COMMAND)
         context = self._contexts.get(message.context_id)
         if context is None:
@@ -278,18 +290,21 @@ class _Association:
             return  # it has no answer, and nothing of ours can be cancelled
         if command & 0x8000:
             raise PeerFault("a response came to a request that we never made")
-        status, words = Status.UNRECOGNISED_OPERATION, ""
+        status: int = Status.UNRECOGNISED_OPERATION
+        words = ""
         if command == Command.C_ECHO:
             status = Status.SUCCESS
         elif command == Command.C_STORE:
-            status, words = self._store(message, context, store, keep)
+            status, words = self._store(message, context, store, custodian)
         elif command == Command.N_EVENT_REPORT:
             status, words = _reported(message, context, report)
         for _ in message.data:  # of a refused message: the answer comes after its last byte
             pass
         self._layer.respond(message, status, words)
 
-    def _store(self, message: Message, context: AcceptedContext, store: ObjectStore, keep: Keep) -> tuple[Status, str]:
+    def _store(
+        self, message: Message, context: AcceptedContext, store: ObjectStore, custodian: Custodian
+    ) -> tuple[Status, str]:
         command = message.command
         request = StoreRequest(
             command.text(Element.AFFECTED_CLASS),
@@ -303,9 +318,10 @@ class _Association:
             return Status.NO_SUCH_SOP_CLASS, "the class is not that of the presentation context"
         try:
             with self._server.noting() as note:
+                custodian.require_ledger()
                 least = self._entrance.least_free_bytes
                 arrived = receive(request, message.data, store, least_free_bytes=least, identified=note)
-                keep(arrived)
+                custodian.keep(arrived)
         except PeerFault:
             raise
         except EnvironmentFault as fault:
@@ -321,7 +337,7 @@ class _Association:
         return Status.SUCCESS, ""
 
 
-def _reported(message: Message, context: AcceptedContext, report: Report) -> tuple[Status, str]:
+def _reported(message: Message, context: AcceptedContext, report: Report) -> tuple[int, str]:
     if context.abstract_syntax != STORAGE_COMMITMENT:
         return Status.NO_SUCH_SOP_CLASS, ""
     data = bytearray()
@@ -329,14 +345,7 @@ def _reported(message: Message, context: AcceptedContext, report: Report) -> tup
         if len(data) + len(view) > MOST_REPORT_BYTES:
             return Status.PROCESSING_FAILURE, "the report is too long"
         data += view
-    try:
-        report(message.command.number(Element.EVENT_TYPE), bytes(data), context.transfer_syntax)
-    except PeerFault:
-        raise
-    except (EnvironmentFault, InputError, PolicyError) as error:
-        log.warning("report_refused", code=error.code, message=error.message)
-        return Status.PROCESSING_FAILURE, error.message
-    return Status.SUCCESS, ""
+    return report(message.command.number(Element.EVENT_TYPE), bytes(data), context.transfer_syntax), ""
 
 
 def _accepted(proposal: Proposal, classes: Sequence[str]) -> Iterator[AcceptedContext]:
