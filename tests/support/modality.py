@@ -65,19 +65,8 @@ def storescu(
     port: int, *files: Path, calling: str = "ENDO1", called: str = "CINEFARM", more: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
     """dcmtk's, which proposes .102 for what it is given and ends with the first failure."""
-    words = [
-        "storescu",
-        "-v",
-        "-R",
-        *(("-xn",) if not any(word.startswith("-x") for word in more) else ()),
-        "-aet",
-        calling,
-        "-aec",
-        called,
-        *more,
-        "127.0.0.1",
-        str(port),
-    ]
+    proposed = () if any(word.startswith("-x") for word in more) else ("-xn",)
+    words = ["storescu", "-v", "-R", *proposed, "-aet", calling, "-aec", called, *more, "127.0.0.1", str(port)]
     return subprocess.run([*words, *map(str, files)], capture_output=True, text=True, check=False, timeout=120)
 
 
