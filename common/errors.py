@@ -16,6 +16,7 @@ CinefarmError
 │   ├── StoreFault        the object store did not do what it was asked
 │   ├── DestinationUnavailable  the archive did not answer or had no room: try later
 │   ├── DestinationRefused      the archive said no, for good
+│   ├── PeerFault         a peer that called us broke the protocol, fell silent or went away
 │   ├── HardwareFailed    a device for encoding failed or lacks what was asked: the CPU takes over
 │   ├── ResourceLimit     a limit on time, memory or output size was met
 │   └── LeaseLost         this attempt was given to somebody else: stop, do not report a failure
@@ -158,6 +159,10 @@ class DestinationRefused(EnvironmentFault):
     """The destination refused the object for good."""
 
     retryable = False
+
+
+class PeerFault(EnvironmentFault):
+    """A peer that called us broke the protocol, fell silent or went away: its association ends, and it may call again."""
 
 
 class HardwareFailed(EnvironmentFault):

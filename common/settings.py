@@ -219,6 +219,56 @@ class Settings(BaseSettings):
         "waits holds a slot, so longer outages are waited out in the ledger",
     )
 
+    listen_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="TCP port of the listener that `cinefarm serve` and `cinefarm migrate` run beside their work; 0: none. "
+        "`cinefarm listen` without --port takes it too, or else 11112 (IANA: dicom)",
+    )
+    listen_address: str = Field(
+        default="0.0.0.0",  # noqa: S104 modalities are elsewhere
+        description="address of the machine that we listen on; '::' is all of IPv6 and, as Linux does it, of IPv4",
+    )
+    listen_aet: str = Field(
+        default="", max_length=16, description="AE title that the listener answers to; default: ours"
+    )
+    listen_rules: Path | None = Field(
+        default=None, description="rules file of the listener (docs/listen.md); none: what arrives is kept, no more"
+    )
+    listen_tls: Literal["off", "on", "anonymous"] = Field(
+        default="off",
+        description="TLS on the listener's port, with our certificate; on: clients must show one that dicom_ca_file signs, "
+        "anonymous: they need none",
+    )
+    listen_associations: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="associations at a time; more are told to try later. Each takes up to 6 MB of memory, and on an S3 store "
+        "two parts more (s3_part_bytes)",
+    )
+    listen_request_seconds: float = Field(
+        default=30.0, gt=0, description="from the connection to the whole association request, TLS included (ARTIM)"
+    )
+    listen_stall_seconds: float = Field(
+        default=60.0, gt=0, description="longest silence within a message, s; then the association is aborted"
+    )
+    listen_idle_seconds: float = Field(
+        default=900.0, gt=0, description="longest silence between messages, s: an examination may pause"
+    )
+    listen_free_bytes: int = Field(
+        default=2 << 30,
+        ge=0,
+        description="room that the listener leaves on the store's disk, bytes: the ledger, and the work on what has arrived, "
+        "need some. With less it refuses (A700) until there is more",
+    )
+    listen_keep_days: float = Field(
+        default=7.0,
+        ge=0,
+        description="how long what was received is kept after its item is done; of items that are not done for ever",
+    )
+
     @property
     def objects_dir(self) -> Path:
         """Where the folder store lies."""

@@ -47,11 +47,11 @@ def prepare_store(store: ObjectStore) -> None:
         log.warning("abandoned_writes_discarded", count=discarded)
 
 
-def build_ledger(settings: Settings) -> Sessions:
-    """The ledger of the settings, its schema up to date."""
+def build_ledger(settings: Settings, *, durable: bool = False) -> Sessions:
+    """The ledger of the settings, its schema up to date; ``durable``: see open_ledger."""
     if not settings.ledger_url:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return open_ledger(settings.ledger_url or f"sqlite:///{settings.state_dir / 'ledger.sqlite'}")
+    return open_ledger(settings.ledger_url or f"sqlite:///{settings.state_dir / 'ledger.sqlite'}", durable=durable)
 
 
 def build_broker(settings: Settings) -> CeleryBroker:

@@ -152,10 +152,11 @@ def _begin_parts(
 
 def _brought(sources: Sources, items: list[Item]) -> list[Item]:
     """Those whose source workers can read by now; only what is in the window is brought to the store."""
-    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items if item.retrieval is None})
+    at_hand = {item.id for item in items if item.retrieval is not None or work.is_arrival(item)}
+    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items if item.id not in at_hand})
     ready: list[Item] = []
     for item in items:
-        if item.retrieval is not None:  # its worker brings it
+        if item.id in at_hand:  # its worker brings it, or the listener has brought it
             ready.append(item)
             continue
         fault = outcomes.get(work.source_key(item))

@@ -28,7 +28,6 @@ from common.forks import Limits, bind
 from common.leases import connect
 from common.logs import logger
 from common.settings import Settings
-from common.store.folder import ASIDE
 
 log = logger(__name__)
 
@@ -146,8 +145,7 @@ class EmbeddedFarm:
 
     def __enter__(self) -> EmbeddedFarm:
         self._logs.mkdir(parents=True, exist_ok=True)
-        for leftovers in (self.settings.scratch, self.settings.objects_dir / ASIDE):  # of a farm that was killed
-            shutil.rmtree(leftovers, ignore_errors=True)
+        shutil.rmtree(self.settings.scratch, ignore_errors=True)  # of a farm that was killed
         self.settings.scratch.mkdir(parents=True, exist_ok=True)
         self._broker.start()
         self._wait_until(self._broker_answers, "the embedded broker did not start")

@@ -87,29 +87,34 @@ def normalised(sources: Sequence[str], destinations: Sequence[str]) -> tuple[tup
 def submit(ledger: Sessions, request: JobRequest) -> str:
     """The id of the job for this request: the one that exists, else a new one."""
     with ledger.begin() as session:
-        lock_transaction(session, f"submit:{request.key}")
-        job = session.scalars(select(Job).where(Job.key == request.key).with_for_update(key_share=True)).first()
-        if job is None:
-            job = Job(
-                id=uuid4().hex,
-                key=request.key,
-                sources=list(request.sources),
-                destinations=list(request.destinations),
-                profile=request.profile.model_dump(mode="json"),
-                audio=request.audio,
-            )
-            session.add(job)
-            log.info("job_submitted", job=job.id)
-        job.name, job.priority = request.name or job.name or "", request.priority
-        job.window, job.window_policy = request.window, request.window_policy
-        job.patience_seconds = request.patience_seconds
-        for uri, limit in request.limits:
-            limit_destination(session, uri, limit)
-        for acceptance in request.accepts:
-            state_acceptance(session, acceptance)
-        job.mapping_key = request.mapping_key or job.mapping_key
-        job.listing, job.problem, job.cancelled = "listing", "", False
-        return job.id
+        return enter(session, request).id
+
+
+def enter(session: Session, request: JobRequest) -> Job:
+    """The job for this request, in a transaction: the one that exists, else a new one; its sources are to be listed."""
+    lock_transaction(session, f"submit:{request.key}")
+    job = session.scalars(select(Job).where(Job.key == request.key).with_for_update(key_share=True)).first()
+    if job is None:
+        job = Job(
+            id=uuid4().hex,
+            key=request.key,
+            sources=list(request.sources),
+            destinations=list(request.destinations),
+            profile=request.profile.model_dump(mode="json"),
+            audio=request.audio,
+        )
+        session.add(job)
+        log.info("job_submitted", job=job.id)
+    job.name, job.priority = request.name or job.name or "", request.priority
+    job.window, job.window_policy = request.window, request.window_policy
+    job.patience_seconds = request.patience_seconds
+    for uri, limit in request.limits:
+        limit_destination(session, uri, limit)
+    for acceptance in request.accepts:
+        state_acceptance(session, acceptance)
+    job.mapping_key = request.mapping_key or job.mapping_key
+    job.listing, job.problem, job.cancelled = "listing", "", False
+    return job
 
 
 def ingest(

@@ -36,7 +36,7 @@ from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
 from orchestrator.planner import plan
-from orchestrator.work import source_key
+from orchestrator.work import is_arrival, source_key
 
 log = logger(__name__)
 
@@ -133,7 +133,7 @@ class Recorder:
             chunking.was_encoded(session, item, attempt, result.done)
         elif isinstance(result.done, DeliverDone):
             self._delivered(session, item, attempt, result.done)
-        if item.state.is_end:  # the store need not keep a copy of what still lies where it was found
+        if item.state.is_end and not is_arrival(item):  # the store need not keep a copy of what lies where it was found
             session.info.setdefault("spent", []).append(source_key(item))
         log.info("result_recorded", order=result.order_id, item=result.item_id, failed=result.failure is not None)
 

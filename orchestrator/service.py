@@ -94,11 +94,13 @@ class Service:
 
 
 @contextmanager
-def service(settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> Iterator[Service]:
+def service(
+    settings: Settings, *, stopped: Callable[[], bool] = lambda: False, locked: bool = False
+) -> Iterator[Service]:
     """Open ledger, store and broker, keep house in a thread; all of it is closed at the end of the block.
 
     Running orders go on when the service ends: their leases are renewed by their workers, and the next orchestrator, or
-    another replica, records their results.
+    another replica, records their results. ``locked``: the caller holds the lock of the state directory.
 
     Raises:
         StoreFault: the object store cannot be used.
@@ -106,10 +108,10 @@ def service(settings: Settings, *, stopped: Callable[[], bool] = lambda: False) 
         EnvironmentFault: the ledger did not answer for LEDGER_PATIENCE_SECONDS; the broker refuses us.
     """
     with ExitStack() as stack:
-        if not is_shared(settings):
+        if not (locked or is_shared(settings)):
             stack.enter_context(state_lock(settings.state_dir))
         greet_broker(settings)
-        ledger, store = _wait_for_ledger(settings, stopped), build_store(settings)
+        ledger, store = wait_for_ledger(settings, stopped), build_store(settings)
         prepare_store(store)
         broker = stack.enter_context(build_broker(settings))
         leadership = Leadership(ledger.kw["bind"])
@@ -123,11 +125,16 @@ def is_shared(settings: Settings) -> bool:
     return bool(settings.ledger_url) and make_url(settings.ledger_url).get_backend_name() == "postgresql"
 
 
-def _wait_for_ledger(settings: Settings, stopped: Callable[[], bool]) -> Sessions:
+def wait_for_ledger(settings: Settings, stopped: Callable[[], bool], *, durable: bool = False) -> Sessions:
+    """The ledger of the settings, once its server answers; ``durable``: see open_ledger.
+
+    Raises:
+        EnvironmentFault: it did not answer for LEDGER_PATIENCE_SECONDS.
+    """
     end = time.monotonic() + LEDGER_PATIENCE_SECONDS
     while True:
         try:
-            return build_ledger(settings)
+            return build_ledger(settings, durable=durable)
         except LedgerAway as error:
             if stopped() or time.monotonic() > end:
                 hint = "Check CINEFARM_LEDGER_URL (address, user, password, sslrootcert), and that its database server runs."

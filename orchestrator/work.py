@@ -15,6 +15,8 @@ from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, Retriev
 from orchestrator.frame_planner import keeps_identity
 from orchestrator.ledger.schema import Delivery, Item
 
+_ARRIVAL = "arrival:"
+
 
 def new_order_id() -> str:
     """A fresh name for one attempt."""
@@ -22,8 +24,18 @@ def new_order_id() -> str:
 
 
 def source_key(item: Item) -> str:
-    """Where the store shows this item's source."""
-    return f"sources/{item.id}"
+    """Where the store shows this item's source: what the listener received lies there already, and stays there."""
+    return item.source.removeprefix(_ARRIVAL) if is_arrival(item) else f"sources/{item.id}"
+
+
+def arrival_source(key: str) -> str:
+    """``Item.source`` of what the listener received under this key of the store."""
+    return f"{_ARRIVAL}{key}"
+
+
+def is_arrival(item: Item) -> bool:
+    """True when the listener received this item's source, so that ours may be the only copy."""
+    return item.source.startswith(_ARRIVAL)
 
 
 def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:

@@ -13,8 +13,9 @@ _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<I")
 _IMPLICIT = struct.Struct("<HHI")
 _UNDEFINED = 0xFFFFFFFF
-_LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_VRS = _LONG_VRS | frozenset(
+LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+"""Value representations with a length of four bytes (PS3.5 table 7.1-1)."""
+VRS = LONG_VRS | frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN"}
     | {b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
@@ -69,7 +70,7 @@ def read_meta(f: BinaryIO) -> FileMeta:
         end = element.end
     f.seek(end)
     head = f.read(_SHORT.size)
-    explicit = head[4:6] in _VRS if len(head) == _SHORT.size else None
+    explicit = head[4:6] in VRS if len(head) == _SHORT.size else None
     return FileMeta(prefix, declared, end - begin, values, explicit)
 
 
@@ -113,10 +114,10 @@ def _element(f: BinaryIO, position: int, *, explicit: bool) -> Element | None:
         group, number, long = _IMPLICIT.unpack(head)
         return Element(group << 16 | number, "", position + 8, None if long == _UNDEFINED else long)
     group, number, vr, length = _SHORT.unpack(head)
-    if vr not in _VRS:
+    if vr not in VRS:
         return None
     offset = position + 8
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         rest = f.read(4)
         if len(rest) < 4:
             return None

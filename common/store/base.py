@@ -112,6 +112,10 @@ class ObjectStore(Protocol):
         """Bring an object to a local path, where it appears at once (folder: a hard link on the same disk, else a copy)."""
         ...
 
+    def free_bytes(self) -> int | None:
+        """Room that is left, as far as is known: of a folder its disk's; None: a bucket grows."""
+        ...
+
     def discard_abandoned(self, older_than_seconds: float) -> int:
         """Forget what writers that were killed left half-written; returns how many there were."""
         ...

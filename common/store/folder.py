@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,6 +21,12 @@ from common.store.hashing import HashingThread
 
 ASIDE = ".aside"
 """Where objects lie while they are written: on the same disk as the rest, so that a rename is enough."""
+
+_HOST = f"{hashlib.sha256(platform.node().encode()).hexdigest()[:8]}-"
+"""Names begin with their machine's: locks tell of writers on the same one only."""
+
+_BIRTH_SECONDS = 1.0
+"""A file may be so young that its writer has not locked it yet."""
 
 
 class FolderStore:
@@ -61,6 +70,7 @@ class FolderStore:
         with disk_faults("write an object"):
             aside = self._aside()
             with aside.open("xb", buffering=0) as stream:
+                _mark_alive(stream)
                 writer = FolderWriter(key, stream)
                 try:
                     yield writer
@@ -129,13 +139,22 @@ class FolderStore:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def free_bytes(self) -> int | None:
+        """Of the disk, for a user without privileges; None while the folder is not there."""
+        try:
+            status = os.statvfs(self.root)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
+
     def discard_abandoned(self, older_than_seconds: float) -> int:
-        """Files aside that nobody has written to for so long."""
+        """Files aside whose writer on this machine has died, at once; any other that nobody has written to for so long."""
         discarded = 0
         with disk_faults("discard what was abandoned"):
             for path in (self.root / ASIDE).glob("*"):
                 with contextlib.suppress(FileNotFoundError):  # its writer has just ended
-                    if time.time() - path.lstat().st_mtime > older_than_seconds:
+                    age = time.time() - path.lstat().st_mtime
+                    if age > older_than_seconds or (age > _BIRTH_SECONDS and _is_orphan(path)):
                         path.unlink()
                         discarded += 1
         return discarded
@@ -151,7 +170,7 @@ class FolderStore:
     def _aside(self) -> Path:
         folder = self.root / ASIDE
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / uuid4().hex
+        return folder / f"{_HOST}{uuid4().hex}"
 
 
 class FolderWriter:
@@ -200,6 +219,26 @@ def _move(aside: Path, target: Path) -> None:
             aside.replace(target)
             return
     aside.replace(target)
+
+
+def _mark_alive(stream: BinaryIO) -> None:
+    """A lock that ends with its writer, however that ends; file systems without locks fall back on age."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_orphan(path: Path) -> bool:
+    """True when its writer lived on this machine and holds it no more."""
+    if not path.name.startswith(_HOST) or path.is_symlink():
+        return False
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # no locks on this file system
+            return False
+    return True
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -141,6 +141,10 @@ class S3Store:
             finally:
                 aside.unlink(missing_ok=True)
 
+    def free_bytes(self) -> int | None:
+        """None: a bucket grows."""
+        return None
+
     def discard_abandoned(self, older_than_seconds: float) -> int:
         """Abort multipart uploads that began so long ago: their parts are stored, and paid for, but seen nowhere."""
         before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)

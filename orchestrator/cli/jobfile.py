@@ -62,11 +62,19 @@ class JobFile(BaseModel):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise PolicyError(f"the job file is not TOML: {error}", hint=DOCUMENTED) from error
         except ValidationError as error:
-            raise PolicyError(f"the job file is wrong: {_faults(error)}", hint=DOCUMENTED) from error
-        chosen_profile(job.profile, job.hardware, job.syntax)
-        if job.window is not None:
-            parse_window(job.window)
-        return job
+            raise PolicyError(f"the job file is wrong: {faults(error)}", hint=DOCUMENTED) from error
+        return job.checked()
+
+    def checked(self) -> JobFile:
+        """This, when profile and window are understood.
+
+        Raises:
+            PolicyError: they are not.
+        """
+        chosen_profile(self.profile, self.hardware, self.syntax)
+        if self.window is not None:
+            parse_window(self.window)
+        return self
 
     @property
     def handling(self) -> Handling:
@@ -116,5 +124,6 @@ def _put_mapping(path: Path, store: ObjectStore) -> str:
     return key
 
 
-def _faults(error: ValidationError) -> str:
+def faults(error: ValidationError) -> str:
+    """What is wrong with which keys."""
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

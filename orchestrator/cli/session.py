@@ -18,6 +18,7 @@ from orchestrator.embedded import EmbeddedFarm, state_lock
 from orchestrator.jobs import Listing, ingest, submit
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
+from orchestrator.listener.child import listening
 from orchestrator.listing import note_listing
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import recover_attempts, reopen_vanished
@@ -81,6 +82,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         reopen_vanished(ledger, store, job_id)
         farm = stack.enter_context(EmbeddedFarm(settings, cpu_slots=cpu_slots))
         broker = stack.enter_context(build_broker(farm.settings))
+        stack.enter_context(listening(farm.settings, rules=False))
         lister = stack.enter_context(Lister(asked, ledger, store, job_id))
         yield Session(job_id, ledger, build_orchestrator(farm.settings, ledger, store, broker), farm, lister)
 

@@ -41,18 +41,22 @@ _POSTGRES_OPTIONS = " ".join(
 )
 
 
-def open_ledger(url: str) -> Sessions:
+def open_ledger(url: str, *, durable: bool = False) -> Sessions:
     """Connect, bring the schema to the newest version, and return the maker of sessions.
 
     Sessions are used as ``with ledger.begin() as session``: committed at the end, rolled back on an exception. On PostgreSQL
     they run at READ COMMITTED: every statement sees what others have committed, and rows that are read in order to be changed
-    are locked (FOR UPDATE). ``url`` is ``sqlite:///path`` or ``postgresql+psycopg://user:password@host/database``.
+    are locked (FOR UPDATE). ``durable``: a commit outlasts a power cut on SQLite too, where it else may not.
+
+    ``url`` is ``sqlite:///path`` or ``postgresql+psycopg://user:password@host/database``.
 
     Raises:
         PolicyError: the URL is not understood.
         sqlalchemy.exc.OperationalError: the server does not answer (``LedgerAway``).
     """
     engine = make_engine(url)
+    if durable and engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sync_commits)
     migrate(engine)
     return sessionmaker(engine, expire_on_commit=False)
 
@@ -130,6 +134,10 @@ def _configure_sqlite(connection: SqliteConnection, _record: Any) -> None:
     # busy_timeout first: several processes may turn a new file to WAL at the same moment
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", CACHE):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _sync_commits(connection: SqliteConnection, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=FULL")
 
 
 CACHE = "cache_size=-16384"

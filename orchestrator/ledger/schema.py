@@ -258,3 +258,32 @@ class Destination(Base):
     accepts: Mapped[dict[str, Any] | None]  # orchestrator.acceptance; None: as assumed
     away_in_a_row: Mapped[int] = mapped_column(Integer, default=0)  # deliveries since one was answered
     paused_until: Mapped[datetime | None]  # then one delivery goes out as a probe
+
+
+class Arrival(Base):
+    """One instance that the listener received and answers for. No foreign keys: the record outlives job and item."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (
+        Index("arrivals_instance", "sop_instance_uid"),
+        Index("arrivals_state", "state", "study_uid"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)  # sorts by time
+    key: Mapped[str] = mapped_column(String(128))  # common.network.arrivals
+    # held until its study is complete; unmatched by any rule, and kept; expected by a worker, which let it be sent; taken by a job;
+    # released: its bytes were deleted
+    state: Mapped[str] = mapped_column(String(16), default="held")
+    received_at: Mapped[datetime] = mapped_column(default=now)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    study_uid: Mapped[str] = mapped_column(String(64))
+    series_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str] = mapped_column(String(16))
+    calling_aet: Mapped[str] = mapped_column(String(16))  # empty: found in the store without a row
+    called_aet: Mapped[str] = mapped_column(String(16))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the file
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    item_id: Mapped[str | None] = mapped_column(String(32))
