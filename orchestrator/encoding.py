@@ -34,14 +34,15 @@ class Encoding:
         """
         recipes = self._recipes(profile, rung)
         accepted = self._accepted(recipes)
-        if (
-            not accepted and not profile.target
-        ):  # what no profile makes of its own accord may be all that is taken there
-            accepted = self._accepted(self._recipes(profile, rung, TARGETS))
-        if not accepted:
-            raise self._nothing_taken(recipes, profile)
         fitting = holding(self.source.video, accepted)
         first = next(fitting, None)
+        if first is None and not profile.target:
+            # what no profile makes of its own accord may be all that is taken there and holds the picture
+            accepted = self._accepted(self._recipes(profile, rung, TARGETS))
+            fitting = holding(self.source.video, accepted)
+            first = next(fitting, None)
+        if not accepted:
+            raise self._nothing_taken(recipes, profile)
         if first is None:
             recipe, finding = telling(self.source.video, accepted)
             said = refusal(self.source.video, recipe, finding)
