@@ -270,6 +270,7 @@ class DeliverOrder(OrderBase):
     verify: Verify = Field(
         default="unknown", description="proof of arrival that is asked for, where STOW-RS is the way"
     )
+    pdu_bytes: int | None = Field(default=None, description="longest PDU of the destination; None: by the settings")
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split item; the fields above are the first's")
 
     @property
@@ -400,6 +401,9 @@ class DeliverDone(Value):
         description="path below the destination, or the SOP Instance UID in an archive; a line a part"
     )
     proof: str = Field(description="'sha256' (bytes compared), 'status 0000' (C-STORE answer), ...")
+    warning: str = Field(
+        default="", description="why it must be read back before it counts: stored with a warning, or there before"
+    )
 
 
 class Failure(Value):

@@ -81,10 +81,36 @@ def associate(
         DestinationRefused: rejected for good, by TLS or by DICOM.
         PolicyError: the settings for TLS cannot be used.
     """
+    association = request_association(contexts, peer, caller, roles=roles, handlers=handlers)
+    try:
+        yield association
+        with suppress(ConnectionError):  # the answer is in; how the peer leaves changes nothing
+            association.release()
+    finally:
+        end_association(association)
+
+
+def request_association(
+    contexts: Mapping[str, Sequence[str]],
+    peer: DicomDestination,
+    caller: Caller,
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[tuple[Any, ...]] = (),
+) -> Association:
+    """See ``associate``; whoever calls this ends the association."""
     from pynetdicom import evt
     from pynetdicom.presentation import build_context
 
     connected: list[object] = []
+
+    def open_connection(event: evt.Event) -> None:
+        connected.append(event)
+        # of a PDU that was begun; without it a peer that stops in the middle of one holds pynetdicom's thread for ever
+        transport = event.assoc.dul.socket
+        if transport is not None and transport.socket is not None:
+            transport.socket.settimeout(caller.timeouts.stall)
+
     host = peer.host.strip("[]")
     handshake = Handshake(client_context(caller.credentials)) if peer.tls else None
     try:
@@ -94,22 +120,39 @@ def associate(
             contexts=[build_context(uid, syntax) for uid, syntaxes in contexts.items() for syntax in syntaxes],
             ae_title=peer.called_aet,
             max_pdu=caller.max_pdu_bytes or DEFAULT_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, connected.append), *handlers],
+            evt_handlers=[(evt.EVT_CONN_OPEN, open_connection), *handlers],
             ext_neg=[*roles],
             tls_args=(cast("ssl.SSLContext", handshake), host) if handshake else None,
         )
     except (socket.gaierror, UnicodeError) as error:
         raise DestinationUnavailable("the host name of the archive cannot be resolved") from error
+    if association.is_established or association.rejected_contexts:
+        return association
     try:
-        if not association.is_established and not association.rejected_contexts:
-            if handshake is not None and handshake.failure is not None:
-                raise explain(handshake.failure, peer, caller.credentials)
-            raise _no_association(association, bool(connected), peer, caller)
-        yield association
-        with suppress(ConnectionError):  # the answer is in; how the peer leaves changes nothing
-            association.release()
+        if handshake is not None and handshake.failure is not None:
+            raise explain(handshake.failure, peer, caller.credentials)
+        raise _no_association(association, bool(connected), peer, caller)
     finally:
-        _end(association)
+        end_association(association)
+
+
+def connection_of(association: Association) -> socket.socket | None:
+    """Take the connection away from pynetdicom, whose threads end: what follows is spoken without it. None: it is closed.
+
+    The threads look for work a thousand times a second, copy every PDU several times, and know no limit on what they hold.
+    """
+    if not association.is_established:
+        end_association(association)
+        return None
+    association.dul.kill_dul()
+    association.dul.join(_END_SECONDS)
+    if association.dul.is_alive():  # it waits for the rest of a PDU
+        end_association(association)
+        return None
+    association.kill()
+    association.join(_END_SECONDS)
+    transport, association.dul.socket = association.dul.socket, None
+    return transport.socket if transport is not None else None
 
 
 def entity(caller: Caller) -> ApplicationEntity:
@@ -126,7 +169,7 @@ def entity(caller: Caller) -> ApplicationEntity:
     return entity
 
 
-def _end(association: Association) -> None:
+def end_association(association: Association) -> None:
     """Leave no thread and no socket behind, whatever state the association is in."""
     with suppress(ConnectionError):
         if association.is_established:

@@ -41,7 +41,9 @@ def deliver(order: DeliverOrder, store: ObjectStore, settings: Settings, pace: P
             arrived.note(part, done[-1])
     arrived.forget()
     return DeliverDone(
-        location="\n".join(one.location for one in done), proof="; ".join(dict.fromkeys(one.proof for one in done))
+        location="\n".join(one.location for one in done),
+        proof="; ".join(dict.fromkeys(one.proof for one in done)),
+        warning="; ".join(dict.fromkeys(one.warning for one in done if one.warning)),
     )
 
 

@@ -30,12 +30,12 @@ class Arrived:
         note = json.loads(self._store.get(key))
         if note["digest"] != part.instance_digest:
             return None
-        return DeliverDone(location=part.sop_instance_uid, proof=note["proof"])
+        return DeliverDone(location=part.sop_instance_uid, proof=note["proof"], warning=note["warning"])
 
     def note(self, part: DeliverOrder, done: DeliverDone) -> None:
         """The destination has confirmed this part."""
         if self._noted:
-            note = {"digest": part.instance_digest, "proof": done.proof}
+            note = {"digest": part.instance_digest, "proof": done.proof, "warning": done.warning}
             self._store.put(self._key(part), json.dumps(note).encode())
 
     def forget(self) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from common.errors import DestinationRefused, DestinationUnavailable
 
 SUCCESS = 0x0000
 DUPLICATE = 0x0111
 PROCESSING_FAILURE = 0x0110
+RESOURCE_LIMITATION = 0x0213
 
 _WARNINGS = {
-    0x0001: "attribute list error",
+    0x0001: "requested optional attributes are not supported",
     0x0107: "attribute list error",
     0x0116: "attribute value out of range",
     0xB000: "coercion of data elements",
@@ -32,9 +35,17 @@ _DATA_SET_MISMATCH = 0xA9
 _CANNOT_UNDERSTAND = 0xC
 
 
-def proof_of(status: int) -> str:
-    """The proof that a status gives. A warning is no failure and no plain success: the archive kept the object but said
-    that it changed or doubted something, so the proof names it.
+@dataclass(frozen=True)
+class Judgement:
+    """An answer that keeps the object."""
+
+    proof: str
+    warning: str = ""  # why the object should be read back before it counts as arrived; empty: no reason
+
+
+def judge(status: int) -> Judgement:
+    """What a status proves. A warning is no failure and no plain success: the archive kept an object, but says that it
+    changed or doubts ours, or that it had one under this UID before; so it is named, and to be read back.
 
     Raises:
         DestinationUnavailable: out of resources, or a processing failure: another try may succeed.
@@ -42,12 +53,13 @@ def proof_of(status: int) -> str:
     """
     text = f"status {status:04X}"
     if status == SUCCESS:
-        return text
+        return Judgement(text)
     if status == DUPLICATE:
-        return f"{text} (already there)"
+        return Judgement(f"{text} (already there)", "the archive had an object under this SOP Instance UID before")
     if status in _WARNINGS or status >> 12 == 0xB:
-        return f"{text} ({_WARNINGS.get(status, 'warning')})"
-    if status >> 8 == _OUT_OF_RESOURCES:
+        name = _WARNINGS.get(status, "warning")
+        return Judgement(f"{text} ({name})", f"the archive stored the object with a warning: {name} ({text})")
+    if status >> 8 == _OUT_OF_RESOURCES or status == RESOURCE_LIMITATION:
         raise DestinationUnavailable(
             f"the archive is out of resources ({text})",
             hint="Make room in the archive, and run the same command again.",

@@ -20,6 +20,7 @@ from common.network.association import Timeouts
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
 from common.store.folder import FolderStore
+from workers.deliver.associations import ASSOCIATIONS
 from workers.deliver.dicom import deliver_to_archive
 
 H264 = "1.2.840.10008.1.2.4.102"
@@ -89,8 +90,9 @@ class Outbox:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path, Settings(state_dir=tmp_path / "state"))
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    yield Outbox(tmp_path, Settings(state_dir=tmp_path / "state"))
+    ASSOCIATIONS.release_all()  # the next test finds an archive that nobody is connected to
 
 
 @dataclass

@@ -18,14 +18,14 @@ from pynetdicom import AE, evt
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, InternalFault, StoreFault
 from common.network.association import Caller, Timeouts
-from workers.deliver.dicom import deliver_to_archive
-from workers.deliver.storage_scu import QUEUED_PDUS, BoundedQueue, store_file
+from workers.deliver.dicom import deliver_to_archive, store_file
 
 H264 = "1.2.840.10008.1.2.4.102"
 ENDOSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
 IMPATIENT = Timeouts(stall=1, answer=1)
 
 Script = Callable[[evt.Event], int]
+Watch = Callable[[evt.Event], None]
 Start = Callable[..., int]
 
 
@@ -36,8 +36,10 @@ class Archive:
         self.entity = AE(ae_title="PEER")
         self.entity.add_supported_context(ENDOSCOPY, H264)
         self.script: Script = lambda _: 0x0000
-        self.greeting: Callable[[evt.Event], None] = lambda _: None
-        handlers = [(evt.EVT_C_STORE, self._answer), (evt.EVT_ACCEPTED, self._greet)]
+        self.greeting: Watch = lambda _: None
+        self.watch: Watch = lambda _: None
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._answer), (evt.EVT_ACCEPTED, self._greet)]
+        handlers.append((evt.EVT_DATA_RECV, lambda event: self.watch(event)))
         server = self.entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         assert server is not None
         self.port = int(server.server_address[1])
@@ -51,14 +53,15 @@ class Archive:
     def start(
         self,
         script: Script = lambda _: 0x0000,
-        greeting: Callable[[evt.Event], None] = lambda _: None,
+        greeting: Watch = lambda _: None,
+        watch: Watch = lambda _: None,
         **settings: object,
     ) -> int:
         for _ in range(500):  # an association of the test before may still be closing
             if not self.entity.active_associations:
                 break
             time.sleep(0.01)
-        self.script, self.greeting = script, greeting
+        self.script, self.greeting, self.watch = script, greeting, watch
         for name, value in (ORDINARY | settings).items():
             setattr(self.entity, name, value)
         return self.port
@@ -254,39 +257,6 @@ def test_a_host_that_does_not_exist_is_unavailable(outbox: Any) -> None:
 # ---- memory
 
 
-class Thread:
-    """A sending thread that can be ended."""
-
-    alive = True
-
-    def is_alive(self) -> bool:
-        return self.alive
-
-
-def test_a_full_queue_waits_for_room() -> None:
-    full = BoundedQueue(Thread())  # type: ignore[arg-type]
-    for number in range(QUEUED_PDUS):
-        full.put(number)
-    late = threading.Thread(target=full.put, args=("late",))
-    late.start()
-    late.join(0.3)
-    assert late.is_alive()
-    assert full.qsize() == QUEUED_PDUS
-    full.get()
-    late.join(30)
-    assert full.queue[-1] == "late"
-
-
-def test_a_full_queue_notices_that_its_sender_has_ended() -> None:
-    sender = Thread()
-    full = BoundedQueue(sender)  # type: ignore[arg-type]
-    for number in range(QUEUED_PDUS):
-        full.put(number)
-    threading.Timer(0.2, setattr, (sender, "alive", False)).start()
-    with pytest.raises(ConnectionError):
-        full.put("never")
-
-
 SENDER = """
 import sys
 from pathlib import Path
@@ -317,20 +287,12 @@ def test_memory_stays_flat_when_the_link_is_slow(outbox: Any, archive: Start, wi
     assert int(grown_bytes) < 24_000_000
 
 
-def test_a_peer_that_names_no_limit_gets_bounded_pdus(
-    outbox: Any, archive: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_peer_that_names_no_limit_gets_bounded_pdus(outbox: Any, archive: Start) -> None:
     lengths: list[int] = []
-    put = BoundedQueue.put
-
-    def measured(self: BoundedQueue, item: Any, *args: Any) -> None:
-        lengths.extend(len(value) for _, value in getattr(item, "presentation_data_value_list", []))
-        put(self, item, *args)
-
-    monkeypatch.setattr(BoundedQueue, "put", measured)
-    outbox.send(outbox.instance(size=1_000_000), archive(maximum_pdu_size=0))  # 0: no limit (PS3.8 D.1.1)
+    port = archive(maximum_pdu_size=0, watch=lambda event: lengths.append(len(event.data)))  # 0: no limit (PS3.8 D.1.1)
+    outbox.send(outbox.instance(size=1_000_000), port)
     assert sum(lengths) > 1_000_000
-    assert max(lengths) <= outbox.settings.dicom_max_pdu_bytes
+    assert max(lengths) <= outbox.settings.dicom_max_pdu_bytes + 6
 
 
 def test_a_peer_with_absurdly_small_pdus_is_refused(outbox: Any, archive: Start) -> None:
@@ -363,7 +325,7 @@ def test_an_instance_that_went_from_the_store_is_a_store_fault(outbox: Any, arch
 def test_a_file_that_goes_while_it_is_sent_is_a_store_fault(tmp_path: Path, archive: Start) -> None:
     peer = DicomDestination("PEER", "127.0.0.1", archive())
     with pytest.raises(StoreFault, match="No such file"):
-        store_file(tmp_path / "gone", ENDOSCOPY, H264, peer, Caller("CINEFARM", 131_072, IMPATIENT))
+        store_file(tmp_path / "gone", (ENDOSCOPY, H264), "2.25.20", peer, Caller("CINEFARM", 131_072, IMPATIENT))
     assert senders() == []
 
 

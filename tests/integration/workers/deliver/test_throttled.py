@@ -164,7 +164,7 @@ def test_a_revoked_delivery_to_an_archive_ends_before_the_object_is_stored(outbo
     order = outbox.instance(size=6_000_000)
     peer = DicomDestination("PEER", "127.0.0.1", sink.port)
     with pytest.raises(LeaseLost):
-        deliver_to_archive(order, peer, outbox.store, outbox.settings, pace=revoked_after(10))
+        deliver_to_archive(order, peer, outbox.store, outbox.settings, pace=revoked_after(3))
     assert sink.stored == 0
 
 
