@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from common.destinations import DicomDestination, parse_destination
-from common.dicom.transfer_syntaxes import by_uid, is_video, short
+from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES, by_uid, is_video, short
 from common.media import Description, Value
+from common.network.probe import Probed
 from common.orders import Verify
 
 
@@ -54,6 +55,10 @@ class Acceptance(Value):
     pdu_bytes: int | None = Field(
         default=None, ge=4096, description="longest PDU to send, bytes; None: by the settings"
     )
+    refused: frozenset[tuple[str, str]] = Field(
+        default=frozenset(),
+        description="pairs of SOP class and transfer syntax that it did not accept when it was probed; none where syntaxes are stated",
+    )
 
     profile: str = Field(default="", description="the destination profile that this was made from; empty: none")
     viewers: tuple[Acceptance, ...] = Field(default=(), description="viewers of it that must play every instance")
@@ -68,16 +73,31 @@ class Acceptance(Value):
         archive = isinstance(parse_destination(uri), DicomDestination)
         return cls(destination=uri, fragmentable=not archive)
 
+    def learned(self, probed: Probed) -> Acceptance:
+        """With what a probe told of that no person stated; what a profile knows of its product gives way."""
+        told: dict[str, object] = {}
+        if self.syntaxes is None or self.profile:
+            twins = {(each.base_uid, each.uid) for each in VIDEO_SYNTAXES if each.base_uid != each.uid}
+            taken = set(probed.taken)
+            both = [(uid, twin) in taken for uid, syntax in taken for base, twin in twins if syntax == base]
+            told |= {"refused": frozenset(probed.refused), "fragmentable": bool(both) and all(both)}
+        if self.commitment == "unknown" and not probed.services.get("commitment", False):
+            told["commitment"] = "no"
+        return self.model_copy(update=told)
+
     @property
     def name(self) -> str:
         """For sentences."""
         name = self.destination or "the destination"
         return f"{name} (profile {self.profile})" if self.profile else name
 
-    def refuses(self, uid: str) -> Obstacle | None:
-        """Why an object under this transfer syntax is not taken; None: it is."""
+    def refuses(self, uid: str, sop_class_uid: str = "") -> Obstacle | None:
+        """Why an object under this transfer syntax, of this class where it is known, is not taken; None: it is."""
         if self.syntaxes is not None and uid not in self.syntaxes:
             return Obstacle("destination.syntax", "acceptance", f"{self.name} does not take {short(uid)}")
+        if (sop_class_uid, uid) in self.refused:
+            why = f"{self.name} did not take {short(uid)} for class {sop_class_uid} when it was probed"
+            return Obstacle("destination.context", "acceptance", why)
         if not self.fragmentable and is_video(uid) and by_uid(uid).base_uid != uid:
             return Obstacle(
                 "destination.fragments", "acceptance", f"{self.name} takes no fragmentable syntax ({short(uid)})"
@@ -128,9 +148,9 @@ class Destinations:
         """What an encode is made to where it can be, the best first; of two destinations the first one's wish goes first."""
         return tuple(dict.fromkeys(uid for each in self.limits for uid in each.prefers))
 
-    def refuses(self, uid: str) -> Obstacle | None:
-        """Why one of them does not take this transfer syntax; None: all do."""
-        return next(filter(None, (each.refuses(uid) for each in self.limits)), None)
+    def refuses(self, uid: str, sop_class_uid: str = "") -> Obstacle | None:
+        """Why one of them does not take this transfer syntax, for this class where it is known; None: all do."""
+        return next(filter(None, (each.refuses(uid, sop_class_uid) for each in self.limits)), None)
 
     def refuses_container(self, container: str) -> Obstacle | None:
         """Why one of them does not take this container; None: all do."""

@@ -47,11 +47,15 @@ def prepare_store(store: ObjectStore) -> None:
         log.warning("abandoned_writes_discarded", count=discarded)
 
 
+LEDGER_NAME = "ledger.sqlite"
+"""Below the state directory, where no ledger's URL is set."""
+
+
 def build_ledger(settings: Settings, *, durable: bool = False) -> Sessions:
     """The ledger of the settings, its schema up to date; ``durable``: see open_ledger."""
     if not settings.ledger_url:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-    return open_ledger(settings.ledger_url or f"sqlite:///{settings.state_dir / 'ledger.sqlite'}", durable=durable)
+    return open_ledger(settings.ledger_url or f"sqlite:///{settings.state_dir / LEDGER_NAME}", durable=durable)
 
 
 def build_broker(settings: Settings) -> CeleryBroker:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,6 +25,7 @@ class Encoding:
     source: Description
     destinations: Destinations
     stereo: Stereo
+    sop_class_of: Callable[[str], str]  # what a stream of this codec becomes
 
     def fitting(self, profile: Profile, rung: int) -> Iterator[Recipe]:
         """Recipes of this rung whose target is accepted and holds the picture, the best first, at least one.
@@ -54,11 +55,11 @@ class Encoding:
         return for_views(preferred(profile, recipes, self.source), self.stereo)
 
     def _accepted(self, recipes: Sequence[Recipe]) -> list[Recipe]:
-        return [each for each in recipes if _refuses(self.destinations, each.transfer_syntax_uid, each.codec) is None]
+        return [each for each in recipes if self._refuses(self.destinations, each.transfer_syntax_uid, each.codec) is None]
 
     def _nothing_taken(self, recipes: Sequence[Recipe], profile: Profile) -> NoLegalPath:
         """Why: one destination takes nothing of it, or several contradict each other."""
-        limits = {limit.name: _taken(limit) for limit in self.destinations.limits}
+        limits = {limit.name: self._taken(limit) for limit in self.destinations.limits}
         if not profile.target and all(limits.values()) and not frozenset.intersection(*limits.values()):
             each = "; ".join(
                 f"{name} takes {_listed(taken)}" for name, taken in limits.items() if len(taken) < len(TARGETS)
@@ -68,10 +69,16 @@ class Encoding:
                 hint="Submit a job for each of them, or accept more there.",
                 rule="destination.conflict",
             )
-        obstacles = [_refuses(self.destinations, each.transfer_syntax_uid, each.codec) for each in recipes]
+        obstacles = [self._refuses(self.destinations, each.transfer_syntax_uid, each.codec) for each in recipes]
         said = {each.why: each.rule for each in obstacles if each is not None}
         hint = "Accept one of the syntaxes that the profile encodes to there, or choose another destination."
         return NoLegalPath("; ".join(said), hint=hint, rule=next(iter(said.values())))
+
+    def _refuses(self, limit: Acceptance | Destinations, uid: str, codec: str) -> Obstacle | None:
+        return limit.refuses(uid, self.sop_class_of(codec)) or limit.refuses_container(container_of(codec))
+
+    def _taken(self, limit: Acceptance) -> frozenset[str]:
+        return frozenset(uid for uid, target in TARGETS.items() if self._refuses(limit, uid, target["codec"]) is None)
 
 
 def rungs_to(profile: Profile, uid: str) -> int:
@@ -91,14 +98,6 @@ def choose(fitting: Iterator[Recipe], queues: Collection[str]) -> Recipe:
         if recipe.transfer_syntax_uid == first.transfer_syntax_uid and of_encoder(recipe.encoder) in queues
     )
     return next((recipe for recipe in served if of_encoder(recipe.encoder) != CPU), first)
-
-
-def _refuses(limit: Acceptance | Destinations, uid: str, codec: str) -> Obstacle | None:
-    return limit.refuses(uid) or limit.refuses_container(container_of(codec))
-
-
-def _taken(limit: Acceptance) -> frozenset[str]:
-    return frozenset(uid for uid, target in TARGETS.items() if _refuses(limit, uid, target["codec"]) is None)
 
 
 def _listed(uids: Collection[str]) -> str:

@@ -44,14 +44,15 @@ def plan_frames(
         return None
     if kept := _kept(description, profile, destinations):
         return kept
-    recipes = _fitting(description, profile.frames, destinations)
+    target = _sop_class(description, modality, requested_class)
+    recipes = _fitting(description, profile.frames, destinations, target)
     if rung >= len(recipes):
         raise NoLegalPath(f"profile {profile.name} has no further way to code these frames", rule="frames.rungs")
     recipe = recipes[rung]
     return Plan(
         path=Path.FRAMES,
         reason=_reason(description, recipe),
-        sop_class_uid=_sop_class(description, modality, requested_class),
+        sop_class_uid=target,
         transfer_syntax_uid=recipe.transfer_syntax_uid,
         frame_recipe=recipe,
         rung=rung,
@@ -88,7 +89,7 @@ def _kept(description: Description, profile: Profile, destinations: Destinations
     named = {recipe.transfer_syntax_uid for recipe in profile.frames}
     if uid not in KEPT_AS_THEY_ARE or (profile.frames_of_any and uid not in named):
         return None
-    if destinations.refuses(uid):
+    if destinations.refuses(uid, facts.sop_class_uid):
         return None
     return Plan(
         path=Path.KEEP,
@@ -100,8 +101,10 @@ def _kept(description: Description, profile: Profile, destinations: Destinations
     )
 
 
-def _fitting(description: Description, recipes: Sequence[FrameRecipe], destinations: Destinations) -> list[FrameRecipe]:
-    taken = [recipe for recipe in recipes if not destinations.refuses(recipe.transfer_syntax_uid)]
+def _fitting(
+    description: Description, recipes: Sequence[FrameRecipe], destinations: Destinations, target: str
+) -> list[FrameRecipe]:
+    taken = [recipe for recipe in recipes if not destinations.refuses(recipe.transfer_syntax_uid, target)]
     if not taken:
         targets = " or ".join(dict.fromkeys(short(recipe.transfer_syntax_uid) for recipe in recipes))
         raise NoLegalPath(f"the destination does not take {targets}", rule="destination.syntax")

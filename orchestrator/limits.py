@@ -81,11 +81,12 @@ class Gate:
 
 @dataclass(frozen=True)
 class Share:
-    """What a delivery is told of its destination: its limit, how many keep it together at most, what counts as proof."""
+    """What a delivery is told of its destination: its limit, how many keep it together at most, what counts as proof, its PDUs."""
 
     bytes_per_second: int | None
     sharers: int
     verify: Verify
+    pdu_bytes: int | None = None
 
 
 def queue_limit(session: Session, queue: str) -> int | None:
@@ -149,8 +150,9 @@ class Doors:
     def share(self, destination: str, slots: int) -> Share:
         """What a delivery to a destination is told, with so many slots for deliveries on the farm."""
         row = self._rows[destination]
-        verify = Acceptance.model_validate(row.accepts).verify if row.accepts else Acceptance().verify
-        return Share(row.bytes_per_second, max(1, min(slots, row.concurrent or slots)), verify)
+        known = Acceptance.model_validate(row.accepts) if row.accepts else Acceptance()
+        sharers = max(1, min(slots, row.concurrent or slots))
+        return Share(row.bytes_per_second, sharers, known.verify, known.pdu_bytes)
 
     def _shut(self, job: Job, destination: str | None) -> bool:
         return destination in self._closed or not self._gate.is_open(job.window)

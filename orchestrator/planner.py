@@ -109,7 +109,8 @@ class _Wanted:
     def _why_not_kept(self, uid: str) -> Obstacle | None:
         source = self.description
         taken = self._destinations
-        if refused := taken.refuses(uid) or taken.refuses_container(source.container):
+        own_class = source.dicom.sop_class_uid if source.dicom else ""
+        if refused := taken.refuses(uid, own_class) or taken.refuses_container(source.container):
             return refused
         if refused := taken.refuses_layout(source):
             return refused
@@ -135,7 +136,7 @@ class _Wanted:
             return Forced(path=Path.REWRAP, rule="source.frames", clause="PS3.5 8.2", why=why)
         first = self._wish()
         for uid in candidates(source, self._destinations.prefers) if first is None else ():
-            obstacle = self._destinations.refuses(uid) or self._why_not_rewrapped(uid)
+            obstacle = self._refuses(uid, source.video.codec) or self._why_not_rewrapped(uid)
             if obstacle is None:
                 return self._rewrapped(uid, kept)
             first = first or obstacle
@@ -181,7 +182,7 @@ class _Wanted:
                 hint="Use --profile archive to have it encoded and measured.",
                 rule=closed[-1].rule,
             )
-        wanted = Encoding(self._treated(), self._destinations, self.handling.stereo)
+        wanted = Encoding(self._treated(), self._destinations, self.handling.stereo, lambda codec: self._target(codec).uid)
         fitting = wanted.fitting(profile, rung)
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)
@@ -214,6 +215,10 @@ class _Wanted:
     def _treated(self) -> Description:
         """The source as its encoder gets it to see."""
         return self.description.model_copy(update={"video": treated(self.description.video, self.handling)})
+
+    def _refuses(self, uid: str, codec: str) -> Obstacle | None:
+        """Why the class that a stream of this codec becomes is not taken under this syntax."""
+        return self._destinations.refuses(uid, self._target(codec).uid)
 
     def _rewrapped(self, uid: str, kept: Forced) -> Plan:
         source, made = self.description, self._as_rewrapped(uid)

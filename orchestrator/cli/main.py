@@ -20,6 +20,7 @@ from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.listen import arrivals, listen
+from orchestrator.cli.probing import probe
 from orchestrator.cli.serve import serve
 
 EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -180,6 +181,7 @@ def plan(
     bandwidth: Annotated[
         str | None, typer.Option("--bandwidth", metavar="RATE", help="to each destination: 100Mbit/s, 20MB/s")
     ] = None,
+    state: State = None,
     write_map: Annotated[
         Path | None, typer.Option("--write-map", metavar="FILE.csv", help="also write a mapping to be filled in")
     ] = None,
@@ -198,7 +200,7 @@ def plan(
         audio=audio,
         mapping=mapping,
         workers=workers,
-        state=None,
+        state=state,
         hardware=hardware,
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
@@ -318,5 +320,5 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, listen, arrivals, limiting.limit, destinations, *COMMANDS):
+for command in (serve, listen, arrivals, limiting.limit, destinations, probe, *COMMANDS):
     cli.command()(command)

@@ -1,4 +1,4 @@
-"""``cinefarm plan``: list, describe and plan a tree as it comes, in flat memory, without a farm, a ledger or a store."""
+"""``cinefarm plan``: list, describe and plan a tree as it comes, in flat memory, without a farm or a store; a ledger is only read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from common.recipes import Audio
 from orchestrator.acceptance import Destinations
+from orchestrator.accepting import known_of
+from orchestrator.build import LEDGER_NAME, build_ledger
 from orchestrator.cli import plan_display
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.plain import stderr_console
@@ -43,7 +45,7 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     """Show what a migration would do, item by item, then the sums. Returns 0, or 1 when some items cannot be migrated."""
     if how.write_map is not None:
         _write_map(asked, how.write_map)
-    destinations = Destinations.of(asked.request.destinations, asked.request.accepts)
+    destinations = _destinations(asked)
     question = Question(asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping)
     totals, ignored, news = Totals(), Counter[str](), _News(quiet=not as_json and sys.stdout.isatty())
     readers = how.readers or len(os.sched_getaffinity(0))
@@ -61,6 +63,15 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     else:
         plan_display.show_totals(estimate, len(asked.request.destinations), ignored)
     return int(any(totals.counts[state] for state in PROBLEMS))
+
+
+def _destinations(asked: Migration) -> Destinations:
+    """What they take: as stated now or with an earlier job, else as a probe learned, else as assumed. Makes no ledger."""
+    uris, stated = asked.request.destinations, asked.request.accepts
+    if not asked.settings.ledger_url and not (asked.settings.state_dir / LEDGER_NAME).exists():
+        return Destinations.of(uris, stated)
+    with build_ledger(asked.settings).begin() as session:
+        return Destinations.of(uris, known_of(session, uris, stated))
 
 
 def _found(asked: Migration, ignored: Counter[str]) -> Iterator[Found]:

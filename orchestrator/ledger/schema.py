@@ -256,6 +256,7 @@ class Destination(Base):
     bytes_per_second: Mapped[int | None] = mapped_column(BigInteger)  # over all workers
     window: Mapped[str | None] = mapped_column(Text)
     accepts: Mapped[dict[str, Any] | None]  # orchestrator.acceptance; None: as assumed
+    probed: Mapped[dict[str, Any] | None]  # common.network.probe; None: never
     away_in_a_row: Mapped[int] = mapped_column(Integer, default=0)  # deliveries since one was answered
     paused_until: Mapped[datetime | None]  # then one delivery goes out as a probe
 

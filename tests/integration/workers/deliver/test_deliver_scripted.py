@@ -39,13 +39,16 @@ class Archive:
         self.greeting: Watch = lambda _: None
         self.watch: Watch = lambda _: None
         handlers: list[Any] = [(evt.EVT_C_STORE, self._answer), (evt.EVT_ACCEPTED, self._greet)]
-        handlers.append((evt.EVT_DATA_RECV, lambda event: self.watch(event)))
+        handlers.append((evt.EVT_DATA_RECV, self._see))
         server = self.entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         assert server is not None
         self.port = int(server.server_address[1])
 
     def _answer(self, event: evt.Event) -> int:
         return self.script(event)
+
+    def _see(self, event: evt.Event) -> None:
+        self.watch(event)
 
     def _greet(self, event: evt.Event) -> None:
         self.greeting(event)

@@ -1,0 +1,120 @@
+"""``cinefarm probe``: ask an archive what it takes, show it as a table, and keep it in the ledger for the planner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from common.network.probe import Probed
+
+Archive = Annotated[
+    str, typer.Argument(metavar="DEST", help="dicom://AET@host:port or dicom+tls://AET@host:port", show_default=False)
+]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="where what it takes is kept; default ~/.local/state")
+]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object a line on stdout (docs/json.md)")]
+
+EXIT_ANSWERS, EXIT_NO_ASSOCIATION = 0, 1
+
+SERVICE_NAMES = {
+    "echo": "C-ECHO",
+    "commitment": "Storage Commitment",
+    "find": "C-FIND (Study Root)",
+    "move": "C-MOVE (Study Root)",
+    "get": "C-GET (Study Root)",
+}
+
+
+def probe(archive: Archive, state: State = None, json: Json = False) -> int:
+    """Ask an archive which classes, syntaxes and services it takes; plan and migrate go by what it said. Stores nothing.
+
+    Exit codes: 0 it answers, 1 no association, 2 the command was wrong.
+    """
+    from common.destinations import DicomDestination, parse_destination
+    from common.errors import EnvironmentFault, PolicyError
+    from common.network.association import Caller
+    from common.network.probe import probe as ask
+    from common.settings import Settings
+    from orchestrator.accepting import keep_probe
+    from orchestrator.build import build_ledger
+    from orchestrator.cli.display import show_error
+    from orchestrator.reports.jsonlines import line
+
+    base = Settings()
+    settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+    peer = parse_destination(archive)
+    if not isinstance(peer, DicomDestination):
+        raise PolicyError("only DICOM archives are probed", hint="Write dicom://AET@host:port.")
+    try:
+        probed = ask(peer, Caller.of(settings))
+    except EnvironmentFault as error:
+        if json:
+            said = {"code": error.code, "message": error.message, "hint": error.hint}
+            print(line({"type": "probe", "destination": peer.uri, "error": said}))  # noqa: T201 the answer
+        else:
+            show_error(error)
+        return EXIT_NO_ASSOCIATION
+    with build_ledger(settings).begin() as session:
+        keep_probe(session, probed)
+    if json:
+        print(line({"type": "probe", **_facts(probed)}))  # noqa: T201 the answer
+    else:
+        _show(probed)
+    return EXIT_ANSWERS
+
+
+def _facts(probed: Probed) -> dict[str, object]:
+    contexts = [
+        {"sop_class_uid": pair[0], "transfer_syntax_uid": pair[1], "taken": taken}
+        for taken, pairs in ((True, probed.taken), (False, probed.refused))
+        for pair in pairs
+    ]
+    return probed.model_dump(mode="json", exclude={"taken", "refused"}) | {"contexts": contexts}
+
+
+def _show(probed: Probed) -> None:
+    """The services, then a table of syntaxes by class."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from common.dicom.sop_classes import VIDEO_CLASSES
+    from orchestrator.acceptance import short
+    from orchestrator.cli.plain import plain, stdout_console
+
+    console = stdout_console()
+    version = " ".join(filter(None, (probed.implementation_version, probed.implementation_class_uid)))
+    limit = f"{probed.max_pdu_bytes:,} bytes" if probed.max_pdu_bytes else "no limit"
+    lines = {"archive": probed.destination, "implementation": version or "not said", "longest PDU": limit}
+    lines |= {SERVICE_NAMES[name]: "yes" if answered else "no" for name, answered in probed.services.items()}
+    grid = Table.grid(padding=(0, 2))
+    for name, value in lines.items():
+        grid.add_row(Text(name, style="bold"), Text(plain(value)))
+    console.print(grid)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("syntax")
+    for row in VIDEO_CLASSES:
+        table.add_column(row.name.removesuffix(" Image Storage"))
+    taken, asked = set(probed.taken), {*probed.taken, *probed.refused}
+    for uid in dict.fromkeys(uid for _, uid in sorted(asked, key=lambda pair: _order(pair[1]))):
+        cells = [
+            ("yes" if (row.uid, uid) in taken else "no") if (row.uid, uid) in asked else "" for row in VIDEO_CLASSES
+        ]
+        table.add_row(_NATIVE.get(uid) or short(uid), *cells)
+    console.print()
+    console.print(table)
+
+
+_NATIVE = {
+    "1.2.840.10008.1.2": "Implicit VR LE",
+    "1.2.840.10008.1.2.1": "Explicit VR LE",
+    "1.2.840.10008.1.2.5": "RLE",
+}
+
+
+def _order(uid: str) -> tuple[bool, tuple[int, ...]]:
+    """Compressed syntaxes by number, the others behind them."""
+    return uid in _NATIVE, tuple(map(int, uid.split(".")))
