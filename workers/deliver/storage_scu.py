@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +91,7 @@ class StorageAssociation:
                 raise ConnectionAbortedError("the peer ended the association")
             try:
                 response = answers.take(body)
-            except (ValueError, struct.error) as error:
+            except ValueError as error:
                 raise ConnectionAbortedError("the peer answered what is no answer") from error
             if response is not None and response.message_id == self._messages:
                 return response.status

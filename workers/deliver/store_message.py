@@ -31,6 +31,7 @@ _ELEMENT = struct.Struct("<HHI")
 _STORE_REQUEST, _STORE_RESPONSE = 0x0001, 0x8001
 _SOP_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _ANSWERED_ID = 0x0002, 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _SOP_INSTANCE = 0x0700, 0x0800, 0x0900, 0x1000
+_LONGEST_COMMAND = 1 << 16
 _SOME_DATA_SET = 0x0001  # anything but 0101H, which says that none follows
 
 
@@ -113,6 +114,12 @@ class Answers:
         Raises:
             ValueError: this is no C-STORE-RSP.
         """
+        try:
+            return self._gathered(body)
+        except struct.error as error:
+            raise ValueError("cut short") from error
+
+    def _gathered(self, body: bytes) -> Response | None:
         position = 0
         while position < len(body):
             length, _, control = struct.unpack_from(">LBB", body, position)
@@ -121,6 +128,8 @@ class Answers:
             if length < 2 or position > len(body) or not control & _COMMAND:
                 raise ValueError("not a command")
             self._command += fragment
+            if len(self._command) > _LONGEST_COMMAND:
+                raise ValueError("too long for a response")
             if control & _LAST:
                 command, self._command = self._command, b""
                 return _response(command)

@@ -19,6 +19,7 @@ from common.dicom.encapsulation import write_instance
 from common.network.association import Timeouts
 from common.orders import DeliverDone, DeliverOrder
 from common.settings import Settings
+from common.store import Stored
 from common.store.folder import FolderStore
 from workers.deliver.associations import ASSOCIATIONS
 from workers.deliver.dicom import deliver_to_archive
@@ -59,18 +60,22 @@ class Outbox:
         self.stream = os.urandom(size)
         with self.store.writer("results/a/instance.dcm") as writer:
             write_instance(writer, header, syntax, [self.stream], size)
+        return self.order_of(header, syntax, writer.stored)
+
+    def order_of(self, header: Dataset, syntax: str, stored: Stored) -> DeliverOrder:
+        """The order for what was written."""
         return DeliverOrder(
             order_id="o-1",
             item_id="i-1",
             attempt=1,
             destination="",
             instance_key="results/a/instance.dcm",
-            instance_digest=writer.stored.digest,
-            instance_bytes=writer.stored.size_bytes,
-            study_uid="1.2.3",
-            series_uid="1.2.3.4",
-            sop_instance_uid=UID,
-            sop_class_uid=sop_class,
+            instance_digest=stored.digest,
+            instance_bytes=stored.size_bytes,
+            study_uid=header.StudyInstanceUID,
+            series_uid=header.SeriesInstanceUID,
+            sop_instance_uid=header.SOPInstanceUID,
+            sop_class_uid=header.SOPClassUID,
             transfer_syntax_uid=syntax,
         )
 
