@@ -113,6 +113,8 @@ class Retrieval(Value):
     method: Literal["get", "move", "web"] = Field(
         default="get", description="C-GET; C-MOVE to our own listener; WADO-RS"
     )
+    bytes_per_second: int | None = Field(default=None, description="limit of the place, over all workers")
+    sharers: int = Field(default=1, ge=1, description="fetches from it at a time: a worker's share without the broker")
 
 
 class OrderBase(Value):

@@ -43,8 +43,8 @@ def failed(
     A failure within the job's patience gives its try back: a million items must not wear out on an archive that is down.
     """
     delivery = session.get_one(Delivery, attempt.delivery_id) if attempt.delivery_id is not None else None
-    if delivery is not None:
-        _note(session, delivery.destination, attempt, away=failure.code == AWAY, moment=moment)
+    if (place := delivery.destination if delivery is not None else _fetched_from(item, attempt)) is not None:
+        _note(session, place, attempt, away=failure.code == AWAY, moment=moment)
     waiting = delivery or item
     since = waiting.waiting_since or moment
     again = next_try(
@@ -68,6 +68,8 @@ def answered(session: Session, item: Item, attempt: Attempt, moment: datetime) -
     """The work of an attempt was done: nothing is waited for any longer."""
     if attempt.delivery_id is None:
         item.waiting_since = None
+        if (place := _fetched_from(item, attempt)) is not None:
+            _note(session, place, attempt, away=False, moment=moment)
         return
     delivery = session.get_one(Delivery, attempt.delivery_id)
     delivery.waiting_since = None
@@ -77,6 +79,11 @@ def answered(session: Session, item: Item, attempt: Attempt, moment: datetime) -
 def draw(order_id: str) -> float:
     """A number in [0, 1) that belongs to an order: spread like a drawn one, and the same in every replica."""
     return zlib.crc32(order_id.encode()) / 2**32
+
+
+def _fetched_from(item: Item, attempt: Attempt) -> str | None:
+    """The archive that a describe order fetched its source from."""
+    return str(item.retrieval["place"]) if item.retrieval is not None and attempt.kind == "describe" else None
 
 
 def _note(session: Session, uri: str, attempt: Attempt, *, away: bool, moment: datetime) -> None:

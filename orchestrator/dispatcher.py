@@ -23,6 +23,7 @@ from common.store import ObjectStore
 from orchestrator import chunking, limits, work
 from orchestrator.broker import Broker
 from orchestrator.chunk_policy import Policy
+from orchestrator.fetching import Fetches
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import try_lock_transaction
 from orchestrator.ledger.schema import Attempt, Chunk, Delivery, Item, Job, now
@@ -121,11 +122,12 @@ def _take(
         doors = limits.Doors(session, gate)
         ready = _ready_deliveries(session, free, doors, gate)
         return [_begin_deliver(session, *pair, doors.share(pair[1].destination, slots)) for pair in ready]
-    state = State.FOUND if queue == queues.DESCRIBE else State.PLANNED
-    parts = [] if queue == queues.DESCRIBE else _begin_parts(session, sources, queue, free, policy, gate)
-    items = _brought(sources, list(_ready_items(session, state, queue, free - len(parts), gate)))
     if queue == queues.DESCRIBE:
-        return [_begin_describe(session, item) for item in items]
+        fetches = Fetches(limits.Doors(session, gate), slots)
+        found = _brought(sources, list(_ready_items(session, State.FOUND, queue, free, gate, fetches)))
+        return [_begin_describe(session, item, fetches) for item in found]
+    parts = _begin_parts(session, sources, queue, free, policy, gate)
+    items = _brought(sources, list(_ready_items(session, State.PLANNED, queue, free - len(parts), gate)))
     # slots that would stay empty though each of these items had one: a long video may use them
     idle = idle - len(parts) - len(items) + 1
     begun = [_begin_transcode(session, item, queue, idle, policy) for item in items]
@@ -171,21 +173,27 @@ def _brought(sources: Sources, items: list[Item]) -> list[Item]:
     return ready
 
 
-def _ready_items(session: Session, state: State, queue: str, free: int, gate: limits.Gate) -> Iterator[Item]:
+def _ready_items(
+    session: Session, state: State, queue: str, free: int, gate: limits.Gate, fetches: Fetches | None = None
+) -> Iterator[Item]:
     """Job by job, so that each look follows an index in its order: a million waiting items are not sorted for ten."""
     for job in _working_jobs(session, gate):
+        wanted = fetches.room(job, free) if fetches is not None else free
+        if wanted == 0:
+            continue
         busy = exists().where(Attempt.item_id == Item.id, Attempt.state.in_(OPEN))
         statement = (
             select(Item)
             .where(Item.job_id == job.id, Item.state == state, Item.queue == queue, Item.not_before <= gate.moment)
-            .where(~busy, *gate.fits(job, ESTIMATED_SECONDS))
+            .where(~busy, *gate.fits(job, ESTIMATED_SECONDS), *(fetches.fits(job) if fetches is not None else ()))
             .order_by(Item.number)
-            .limit(free)
+            .limit(wanted)
             .with_for_update(skip_locked=True, key_share=True)
         )
         for item in session.scalars(statement).all():
-            free -= 1
-            yield item
+            if fetches is None or fetches.admits(job, item):
+                free -= 1
+                yield item
         if free <= 0:
             return
 
@@ -230,9 +238,9 @@ def _look_for_deliveries(
     return [(item, delivery) for item, delivery in session.execute(statement)]
 
 
-def _begin_describe(session: Session, item: Item) -> Order:
+def _begin_describe(session: Session, item: Item, fetches: Fetches) -> Order:
     item.attempts += 1
-    order = work.describe_order(item, item.attempts)
+    order = fetches.paced(work.describe_order(item, item.attempts))
     _open(session, order, queues.DESCRIBE)
     return order
 

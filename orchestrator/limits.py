@@ -7,6 +7,7 @@ has is counted by the attempts that are open; the dispatcher's lock on a queue's
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -161,7 +162,7 @@ class Doors:
         """How many more deliveries each limited destination takes."""
         if self._room is None:
             limits = {uri: limit for uri, row in self._rows.items() if (limit := self._limit(row)) is not None}
-            out = _deliveries_out(self._session) if limits else {}
+            out = _out(self._session) if limits else Counter[str]()
             self._room = {uri: limit - out.get(uri, 0) for uri, limit in limits.items()}
         return self._room
 
@@ -179,16 +180,27 @@ def _clock(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "no time that is known"
 
 
-def _deliveries_out(session: Session) -> dict[str, int]:
-    """Deliveries under way, by destination. One that was told to stop holds its association until it does."""
+def _out(session: Session) -> Counter[str]:
+    """Deliveries and fetches under way, by place. One that was told to stop holds its association until it does."""
     stopping = and_(Attempt.state == "stopping", Attempt.seen_at.is_not(None))
-    statement = (
+    under_way = or_(Attempt.state.in_(("queued", "running")), stopping)
+    deliveries = (
         select(Delivery.destination, func.count())
         .join(Attempt, Attempt.delivery_id == Delivery.id)
-        .where(Attempt.queue == queues.DELIVER, or_(Attempt.state.in_(("queued", "running")), stopping))
+        .where(Attempt.queue == queues.DELIVER, under_way)
         .group_by(Delivery.destination)
     )
-    return {row[0]: row[1] for row in session.execute(statement)}
+    place = Item.retrieval["place"].as_string()
+    fetches = (
+        select(place, func.count())
+        .join(Attempt, Attempt.item_id == Item.id)
+        .where(Attempt.queue == queues.DESCRIBE, under_way, place.is_not(None))
+        .group_by(place)
+    )
+    out = Counter[str]()
+    for statement in (deliveries, fetches):
+        out.update({row[0]: row[1] for row in session.execute(statement)})
+    return out
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from common.broker_access import greet_broker
-from common.errors import EnvironmentFault
+from common.errors import DestinationUnavailable, EnvironmentFault
 from common.logs import logger
 from common.settings import Settings
 from common.store import ObjectStore
@@ -20,7 +20,7 @@ from orchestrator.build import build_broker, build_ledger, build_orchestrator, b
 from orchestrator.embedded import state_lock
 from orchestrator.ledger.database import LedgerAway, Sessions
 from orchestrator.ledger.locks import Leadership
-from orchestrator.listing import list_job, unlisted_jobs
+from orchestrator.listing import list_job, note_listing, unlisted_jobs
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import reconcile
 
@@ -28,6 +28,9 @@ log = logger(__name__)
 
 LOOK_SECONDS = 1.0
 """How soon the leader sees a job that was submitted."""
+
+LIST_AGAIN_SECONDS = 60.0
+"""Wait after an archive did not answer the query of a job; what is listed by then is listed."""
 
 LEDGER_PATIENCE_SECONDS = 120.0
 """How long a starting service waits for its database: both may be started together."""
@@ -44,6 +47,7 @@ class Housekeeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self._reconcile_due = 0.0
+        self._list_due: dict[str, float] = {}  # jobs whose archive was away → when it is asked again
 
     def __enter__(self) -> Housekeeper:
         self._thread.start()
@@ -72,7 +76,18 @@ class Housekeeper:
         for job_id in unlisted_jobs(self._ledger):
             if self._stopped():
                 return
+            if time.monotonic() >= self._list_due.get(job_id, 0.0):
+                self._list(job_id)
+
+    def _list(self, job_id: str) -> None:
+        """An archive that is away holds up its own job only."""
+        try:
             list_job(self._ledger, self._store, job_id, self._settings, stopped=self._stopped)
+            self._list_due.pop(job_id, None)
+        except DestinationUnavailable as error:
+            log.warning("listing_waits", job=job_id, message=error.message)
+            note_listing(self._ledger, job_id, "listing", f"{error.message}. {error.hint}".strip())
+            self._list_due[job_id] = time.monotonic() + LIST_AGAIN_SECONDS
 
     def _stopped(self) -> bool:
         return self._stop.is_set() or not self._leadership.held

@@ -57,7 +57,8 @@ class Worker:
         return open_redis(self.settings, timeout_seconds=1.0, retries=0)
 
     def work(self, order: Order, attempt: Attempt) -> Done:
-        """Do what an order says."""
+        """Do what an order says; a source that lies in an archive is brought first."""
+        self._bring(order, attempt)
         if isinstance(order, DescribeOrder):
             return self._describe(order, attempt)
         if isinstance(order, TranscodeOrder):
@@ -70,8 +71,25 @@ class Worker:
         if isinstance(order, DeliverOrder):
             from workers.deliver import deliver
 
-            return deliver(order, self.store, self.settings, self._pace(order, attempt))
+            pace = self._pace(order.destination, order.bytes_per_second, order.sharers, attempt)
+            return deliver(order, self.store, self.settings, pace)
         raise InternalFault(f"no work is known for {type(order).__name__}")
+
+    def _bring(self, order: Order, attempt: Attempt) -> None:
+        worked = order.transcode if isinstance(order, AssembleOrder) else order
+        if isinstance(worked, DeliverOrder) or worked.retrieval is None:
+            return
+        from workers.retrieve.bring import bring
+
+        place, described = worked.retrieval, None if isinstance(worked, DescribeOrder) else worked.description
+        bring(
+            place,
+            worked.source_key,
+            self.store,
+            self.settings,
+            self._pace(place.place, place.bytes_per_second, place.sharers, attempt),
+            digest=described.digest if described else None,
+        )
 
     def _part(self, order: SplitOrder | ChunkOrder | AssembleOrder, attempt: Attempt) -> Done:
         """One video on many workers."""
@@ -94,11 +112,11 @@ class Worker:
         ):
             return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings))
 
-    def _pace(self, order: DeliverOrder, attempt: Attempt) -> Pace:
-        if order.bytes_per_second is None:
+    def _pace(self, place: str, bytes_per_second: int | None, sharers: int, attempt: Attempt) -> Pace:
+        """As fast as all workers together may send to a place, or fetch from it."""
+        if bytes_per_second is None:
             return Pace(check=attempt.check)
-        bucket = SharedBucket(self._quick_redis, order.destination, sharers=order.sharers)
-        return Pace(attempt.check, order.bytes_per_second, bucket)
+        return Pace(attempt.check, bytes_per_second, SharedBucket(self._quick_redis, place, sharers=sharers))
 
     @contextmanager
     def scratch(self, order_id: str) -> Iterator[Path]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.bandwidth import Pace
+from common.destinations import DicomDestination, parse_destination
 from common.errors import PolicyError, UnreadableSource
 from common.logs import logger
+from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts
+from common.network.find import ArchiveFinder
+from common.network.query import Query
 from common.orders import Retrieval
 from common.settings import Settings
 from common.store import ObjectStore
+from workers.retrieve.suboperations import NotSent, gone
 
 log = logger(__name__)
 
@@ -32,7 +37,11 @@ def bring(
     if retrieval.method == "move":
         from workers.retrieve.move import fetch_by_move
 
-        fetch_by_move(retrieval, key, store, settings, pace)
+        try:
+            fetch_by_move(retrieval, key, store, settings, pace)
+        except NotSent:
+            require_listed(retrieval, settings, pace.check)
+            raise
         return
     with store.writer(key) as writer:
         _fetch(retrieval, writer.write, settings, pace)
@@ -45,10 +54,32 @@ def bring(
         )
 
 
+def require_listed(retrieval: Retrieval, settings: Settings, check: Callable[[], None]) -> None:
+    """Ask an archive that failed to send an instance whether it still has it: many do not tell the one from the other.
+
+    Raises:
+        UnreadableSource: it has not.
+        DestinationUnavailable, DestinationRefused: it does not answer the question.
+    """
+    archive = parse_destination(retrieval.place)
+    if not isinstance(archive, DicomDestination):
+        return
+    caller = Caller(settings.dicom_ae_title, settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES, Timeouts(answer=60.0))
+    only = Query({"SOPInstanceUID": retrieval.sop_instance_uid})
+    with ArchiveFinder(archive, caller, check=check) as finder:
+        there = finder.instances(retrieval.study_uid, retrieval.series_uid, only)
+        if all(one.sop_instance_uid != retrieval.sop_instance_uid for one in there):
+            raise gone()
+
+
 def _fetch(retrieval: Retrieval, write: Callable[[bytes], object], settings: Settings, pace: Pace) -> None:
     if retrieval.method == "get":
         from workers.retrieve.get import fetch_by_get
 
-        fetch_by_get(retrieval, write, settings, pace)
+        try:
+            fetch_by_get(retrieval, write, settings, pace)
+        except NotSent:
+            require_listed(retrieval, settings, pace.check)
+            raise
         return
     raise PolicyError("sources on DICOMweb servers are not in this release")

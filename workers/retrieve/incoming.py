@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import io
-import queue
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.bandwidth import Pace
-
-if TYPE_CHECKING:
-    from pynetdicom.association import Association
-    from pynetdicom.dimse_messages import DIMSEMessage
-    from pynetdicom.events import Event
+from workers.retrieve.waiting import Waiting
 
 STORED, NOT_ASKED_FOR, CANNOT = 0x0000, 0xA900, 0xA700
 """Our answers to C-STORE (PS3.4 table B.2-1)."""
-
-_LOOK_SECONDS = 0.2
 
 
 class Incoming:
@@ -34,17 +26,16 @@ class Incoming:
         self.others = 0  # instances that were not asked for
         self._uid, self._write, self._pace, self._silence = sop_instance_uid, write, pace, silence
         self._fault: BaseException | None = None
-        self._heard = time.monotonic()
 
-    def attach(self, association: Association) -> None:
+    def attach(self, association: Any) -> None:
         """Stand between the association and what it receives."""
         self._association = association
         self._dimse = association.dimse
         self._receive = association.dimse.receive_primitive
         association.dimse.receive_primitive = self._received
-        association.dimse.get_msg = self._next_message
+        self._waiting = Waiting(association, self._go_on, self._silence)
 
-    def answer(self, event: Event) -> int:
+    def answer(self, event: Any) -> int:
         """The status for an instance that has come; bound to EVT_C_STORE, called by whoever reads the responses."""
         request = event.request
         if request.AffectedSOPInstanceUID != self._uid or self.complete:
@@ -62,9 +53,13 @@ class Incoming:
         if self._fault is not None:
             raise self._fault
 
-    def _received(self, primitive: object) -> None:
+    def _go_on(self) -> None:
+        self._pace.check()
+        self.require()
+
+    def _received(self, primitive: Any) -> None:
         """In pynetdicom's reading thread, for every P-DATA."""
-        self._heard = time.monotonic()
+        self._waiting.heard()
         self._receive(primitive)
         message = self._dimse.message
         if message is None or isinstance(message.data_set, _Forward):
@@ -74,7 +69,7 @@ class Incoming:
             if begun:
                 message.data_set.write(begun)
 
-    def next_piece(self, message: DIMSEMessage, data: bytes, *, first: bool) -> None:
+    def next_piece(self, message: Any, data: bytes, *, first: bool) -> None:
         """A piece of a data set."""
         command = message.command_set
         if command.AffectedSOPInstanceUID == self._uid and not self.complete:
@@ -92,25 +87,11 @@ class Incoming:
         except BaseException as fault:  # told in the thread that waits; this one must not die of it
             self._fault = fault
 
-    def _next_message(self, block: bool = False) -> tuple[Any, Any]:
-        """In place of pynetdicom's: it waits as long as bytes come, and sees when it need not wait any longer."""
-        self._heard = time.monotonic()
-        while True:
-            try:
-                message: tuple[Any, Any] = self._dimse.msg_queue.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                self._pace.check()
-                self.require()
-                if time.monotonic() - self._heard > self._silence:
-                    return None, None  # pynetdicom aborts the association
-            else:
-                return message
-
 
 class _Forward(io.BytesIO):
     """Stands in for the memory in which pynetdicom would gather a data set."""
 
-    def __init__(self, incoming: Incoming, message: DIMSEMessage) -> None:
+    def __init__(self, incoming: Incoming, message: Any) -> None:
         super().__init__()
         self._incoming, self._message, self._first = incoming, message, True
 

@@ -44,6 +44,14 @@ class Tally:
         return self.completed + self.warnings
 
 
+def gone() -> UnreadableSource:
+    """The error of an instance that the archive has no longer."""
+    return UnreadableSource(
+        "the archive no longer has this instance, or does not let us have it",
+        hint="Look for it in the archive; run the same command again once it is there.",
+    )
+
+
 def why_nothing_came(tally: Tally) -> CinefarmError:
     """The error of a retrieval that ended without the instance."""
     status = f"(status {tally.status:04X})"
@@ -53,10 +61,7 @@ def why_nothing_came(tally: Tally) -> CinefarmError:
             hint="Perhaps it keeps it in a transfer syntax that it does not send, or has lost its file. " + LOG_HINT,
         )
     if tally.status in (SUCCESS, WARNING):
-        return UnreadableSource(
-            "the archive no longer has this instance, or does not let us have it",
-            hint="Look for it in the archive; run the same command again once it is there.",
-        )
+        return gone()
     if tally.status in _OUT_OF_RESOURCES:
         return DestinationUnavailable(f"the archive is out of resources {status}", hint=LOG_HINT)
     if tally.status == _NO_SUCH_DESTINATION:
