@@ -108,13 +108,15 @@ class Desk:
         path.write_text(f"file,PatientID,PatientName,StudyDate,Modality\n{rows}\n", encoding="utf-8")
         return path
 
-    def argv(self, *options: str, to: str | None = None) -> list[str]:
-        command = [str(Path(sys.executable).with_name("cinefarm")), "migrate", str(self.sources)]
+    def argv(self, *options: str, to: str | None = None, source: str | None = None) -> list[str]:
+        command = [str(Path(sys.executable).with_name("cinefarm")), "migrate", source or str(self.sources)]
         return [*command, "--to", to or str(self.out), "--state", str(self.state), "--json", *options]
 
-    def start(self, *options: str, to: str | None = None, wrapper: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, to: str | None = None, source: str | None = None, wrapper: tuple[str, ...] = ()
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*wrapper, *self.argv(*options, to=to)],
+            [*wrapper, *self.argv(*options, to=to, source=source)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -124,8 +126,10 @@ class Desk:
         self.running.append(process)
         return process
 
-    def migrate(self, *options: str, to: str | None = None, wrapper: tuple[str, ...] = ()) -> Run:
-        return self.finish(self.start(*options, to=to, wrapper=wrapper))
+    def migrate(
+        self, *options: str, to: str | None = None, source: str | None = None, wrapper: tuple[str, ...] = ()
+    ) -> Run:
+        return self.finish(self.start(*options, to=to, source=source, wrapper=wrapper))
 
     def finish(self, process: subprocess.Popen[str]) -> Run:
         stdout, stderr = process.communicate(timeout=240)
