@@ -109,6 +109,13 @@ OTHER = (
     "that references its source"
 )
 
+LOOP_CLASSES: tuple[str, ...] = (
+    *_BY_UID,
+    *(f"{_STORAGE}.{x}" for x in ("3", "7.1", "7.3", "12.1", "12.2", "12.1.1", "12.2.1", "77.1.5.1", "77.1.5.2")),
+)
+"""Classes made for frames that are moments: what Cinefarm writes, retired ultrasound loops, the other multi-frame Secondary
+Captures, X-ray angiography and fluoroscopy, ophthalmic photography."""
+
 NOT_MOMENTS: dict[str, str] = {
     f"{_STORAGE}.2.1": "Enhanced CT",
     f"{_STORAGE}.2.2": "Legacy Converted Enhanced CT",

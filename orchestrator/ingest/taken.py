@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.dicom.sop_classes import NOT_MOMENTS, VIDEO_CLASSES
+from common.dicom.sop_classes import LOOP_CLASSES, NOT_MOMENTS, VIDEO_ENDOSCOPIC, VIDEO_MICROSCOPIC, VIDEO_PHOTOGRAPHIC
 from common.network.query import FoundInstance, FoundSeries, Level, Query
 from orchestrator.ingest.asked import Take
 
@@ -14,14 +14,8 @@ NO_IMAGES = frozenset(
 )
 """Modalities of series without pictures (PS3.3 C.7.3.1.1.1)."""
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1"
-
-LOOPS = frozenset(
-    {row.uid for row in VIDEO_CLASSES}
-    | {f"{_STORAGE}.{x}" for x in ("3", "7.1", "7.3", "12.1", "12.2", "12.1.1", "12.2.1", "77.1.5.1", "77.1.5.2")}
-)
-"""Classes made for frames that are moments: what Cinefarm writes, retired ultrasound loops, the other multi-frame Secondary
-Captures, X-ray angiography and fluoroscopy, ophthalmic photography."""
+_VIDEO = frozenset({VIDEO_ENDOSCOPIC, VIDEO_MICROSCOPIC, VIDEO_PHOTOGRAPHIC})
+"""One frame of these may be a wrong count: their stream is worth a look."""
 
 
 def why_series_left_out(series: FoundSeries, take: Take, query: Query) -> str:
@@ -43,10 +37,6 @@ def why_left_out(instance: FoundInstance, take: Take, query: Query) -> str:
         return "a single frame (.take=all takes it)" if frames == 1 else ""
     if uid in NOT_MOMENTS:
         return f"{NOT_MOMENTS[uid]}: its frames are no moments (.take=frames takes it)"
-    if uid in LOOPS or not uid or (frames or 0) > 1:
+    if uid in LOOP_CLASSES or not uid or (frames or 0) > 1:
         return "a single frame (.take=all takes it)" if frames == 1 and uid not in _VIDEO else ""
     return "of a class of single images, or none (.take=frames takes it)"
-
-
-_VIDEO = frozenset(row.uid for row in VIDEO_CLASSES if row.uid.startswith(f"{_STORAGE}.77."))
-"""One frame of these may be a wrong count: their stream is worth a look."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from common.bandwidth import Pace
 from common.destinations import DicomDestination, parse_destination
+from common.dicom.sop_classes import LOOP_CLASSES
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
 from common.errors import DestinationRefused, DestinationUnavailable, PolicyError
 from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts, associate
 from common.orders import Retrieval
 from common.settings import Settings
 from workers.retrieve.incoming import Incoming
-from workers.retrieve.suboperations import PENDING, Tally, why_nothing_came
+from workers.retrieve.suboperations import PENDING, NotSent, Tally, why_nothing_came
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -46,27 +47,49 @@ def fetch_by_get(
         UnreadableSource: it has no such instance (any more).
         LeaseLost: the attempt was revoked.
     """
-    from pynetdicom import build_role, evt
-
     archive = parse_destination(retrieval.place)
     if not isinstance(archive, DicomDestination):
         raise PolicyError("only a DICOM archive gives instances by C-GET")
-    if not retrieval.sop_class_uid:
-        raise DestinationRefused(
-            "the archive does not say of which class the instance is, and C-GET must name it",
-            hint="Use .retrieve=move.",
-        )
-    incoming = Incoming(retrieval.sop_instance_uid, write, pace, silence=silence)
     pdu_bytes = settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES
     caller = Caller(settings.dicom_ae_title, pdu_bytes, Timeouts(answer=silence), pace)
+    guesses = candidates(retrieval)
+    for classes in guesses:
+        try:
+            _get(
+                retrieval, classes, archive, caller, Incoming(retrieval.sop_instance_uid, write, pace, silence=silence)
+            )
+        except NotSent:
+            if classes is guesses[-1]:
+                raise
+        else:
+            return
+
+
+def candidates(retrieval: Retrieval) -> list[tuple[str, ...]]:
+    """The instance's class; should the archive not have named it (dcmqrscp does not), those that it may have, some at a time.
+
+    A presentation context holds one class in one syntax, so that the archive can send what it has as it is; an association
+    holds 128 (PS3.8 9.3.2.2).
+    """
+    if retrieval.sop_class_uid:
+        return [(retrieval.sop_class_uid,)]
+    at_a_time = (128 - len(MODELS) * len(_LITTLE_ENDIAN)) // len(known_syntaxes())
+    return [LOOP_CLASSES[n : n + at_a_time] for n in range(0, len(LOOP_CLASSES), at_a_time)]
+
+
+def _get(
+    retrieval: Retrieval, classes: tuple[str, ...], archive: DicomDestination, caller: Caller, incoming: Incoming
+) -> None:
+    from pynetdicom import build_role, evt
+
     with associate(
-        dict.fromkeys(MODELS, _LITTLE_ENDIAN) | {retrieval.sop_class_uid: known_syntaxes()},
+        dict.fromkeys(MODELS, _LITTLE_ENDIAN) | dict.fromkeys(classes, known_syntaxes()),
         archive,
         caller,
-        roles=[build_role(retrieval.sop_class_uid, scp_role=True)],
+        roles=[build_role(uid, scp_role=True) for uid in classes],
         handlers=[(evt.EVT_C_STORE, incoming.answer)],
     ) as association:
-        model = _model(association, retrieval)
+        model = _model(association, classes)
         incoming.attach(association)
         _take(association, model, retrieval, incoming)
 
@@ -91,17 +114,15 @@ def identifier(retrieval: Retrieval) -> Dataset:
     return question
 
 
-def _model(association: Association, retrieval: Retrieval) -> str:
+def _model(association: Association, classes: tuple[str, ...]) -> str:
     accepted = association.accepted_contexts
     model = next((uid for uid in MODELS if any(context.abstract_syntax == uid for context in accepted)), None)
     if model is None:
         raise DestinationRefused(
             "the archive does not send by C-GET", hint="Use .retrieve=move, and allow C-GET for our AE title if it can."
         )
-    if not any(context.abstract_syntax == retrieval.sop_class_uid and context.as_scp for context in accepted):
-        raise DestinationRefused(
-            f"the archive does not send SOP class {retrieval.sop_class_uid} by C-GET", hint="Use .retrieve=move."
-        )
+    if not any(context.abstract_syntax in classes and context.as_scp for context in accepted):
+        raise NotSent(f"the archive does not send SOP class {', '.join(classes)} by C-GET", hint="Use .retrieve=move.")
     return model
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 PENDING = (0xFF00, 0xFF01)
 SUCCESS, WARNING = 0x0000, 0xB000
-_OUT_OF_RESOURCES = (0xA701, 0xA702, 0xA700)
+_UNABLE = 0xA702
+_OUT_OF_RESOURCES = (0xA700, 0xA701, _UNABLE)
 _NO_SUCH_DESTINATION = 0xA801
 
 LOG_HINT = "The archive's own log tells why."
@@ -55,7 +56,7 @@ def gone() -> UnreadableSource:
 def why_nothing_came(tally: Tally) -> CinefarmError:
     """The error of a retrieval that ended without the instance."""
     status = f"(status {tally.status:04X})"
-    if tally.status in (SUCCESS, WARNING) and tally.failed:
+    if tally.status in (SUCCESS, WARNING, _UNABLE) and tally.failed:
         return NotSent(
             f"the archive could not send the instance {status}: {tally.failed} sub-operation failed",
             hint="Perhaps it keeps it in a transfer syntax that it does not send, or has lost its file. " + LOG_HINT,
