@@ -18,13 +18,17 @@ class Waiting:
         self._messages = association.dimse.msg_queue
         self._check, self._silence = check, silence
         self._heard = time.monotonic()
+        self._at_once = association.dimse.get_msg
         association.dimse.get_msg = self._next
 
     def heard(self) -> None:
         """There was a sign of life."""
         self._heard = time.monotonic()
 
-    def _next(self, block: bool = False) -> tuple[Any, Any]:  # noqa: ARG002  pynetdicom's signature
+    def _next(self, block: bool = False) -> tuple[Any, Any]:
+        if not block:  # pynetdicom's own thread, between two questions
+            answer: tuple[Any, Any] = self._at_once(block=False)
+            return answer
         self.heard()
         while True:
             try:
