@@ -54,8 +54,9 @@ class WebSource:
     def find(self, scope: Scope) -> Iterator[Found]:
         """See Source."""
         from common.network.find_web import WebFinder
+        from common.network.qido import PAGE
         from common.network.web import WebPeer
 
         peer = WebPeer(self.server, scope.settings, timeouts=Timeouts(stall=SEARCH_SECONDS))
-        with WebFinder(peer) as finder:
+        with WebFinder(peer, page=min(self.asked.cap or PAGE, PAGE)) as finder:
             yield from listed(finder, self.asked, self.server.uri, scope)
