@@ -58,6 +58,7 @@ class Request(BaseHTTPRequestHandler):
     """One request; scripts use its methods."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     archive: WebArchive
 
     def log_message(self, *_: object) -> None:
