@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import split_dataset
 from support.s3 import S3Server
+from support.web_archive import WebArchive, web_archive
 
 from common.dicom.encapsulation import write_instance
 from common.errors import StoreFault
@@ -86,6 +87,28 @@ class BucketPlace:
         return copies.data_sets()
 
 
+@dataclass
+class WebPlace:
+    server: WebArchive
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return self.server.uri
+
+    def data_sets(self) -> list[bytes]:
+        self.folder.mkdir(exist_ok=True)
+        for uid, data in self.server.stored.items():
+            (self.folder / f"{uid}.dcm").write_bytes(data)
+        return FolderPlace(self.folder).data_sets()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebPlace]:
+    with web_archive() as server:
+        yield WebPlace(server, tmp_path / "copies")
+
+
 @pytest.fixture
 def bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BucketPlace:
     for name, value in s3.environment().items():
@@ -110,7 +133,7 @@ def archive() -> Iterator[ArchivePlace]:
     entity.shutdown()
 
 
-PLACES = ("folder", "bucket", "archive")
+PLACES = ("folder", "bucket", "archive", "web")
 
 
 @pytest.fixture(params=PLACES)
