@@ -101,11 +101,11 @@ def is_there(peer: WebPeer, study_uid: str, series_uid: str, sop_instance_uid: s
     Raises:
         DestinationUnavailable, DestinationRefused: no answer, or none of use.
     """
-    query = [("SOPInstanceUID", sop_instance_uid), ("SeriesInstanceUID", series_uid)]
-    answer = peer.get(f"{instance_path(study_uid)}/instances", query, what=WHAT, allow=_SILENT | {404})
+    query = [("SOPInstanceUID", sop_instance_uid)]
+    answer = peer.get(f"{instance_path(study_uid, series_uid)}/instances", query, what=WHAT, allow=_SILENT | {404})
     if answer.status in _SILENT:
         return None
-    found = _read(answer)  # a server that knows no such key gives all of the study
+    found = _read(answer)  # a server that knows no such key gives all of the series
     return any(text(match, INSTANCE) == sop_instance_uid for match in found)
 
 

@@ -220,7 +220,7 @@ class WebPeer:
             raise DestinationRefused("the address of the DICOMweb server cannot be used") from error
 
 
-def instance_path(study_uid: str, series_uid: str = "", sop_instance_uid: str = "") -> str:
+def instance_path(study_uid: str = "", series_uid: str = "", sop_instance_uid: str = "") -> str:
     """``/studies/…[/series/…[/instances/…]]`` (PS3.18 10.1.1). UIDs come out of headers that anybody may have written.
 
     Raises:

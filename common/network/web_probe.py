@@ -50,30 +50,34 @@ def _connection(server: WebDestination, settings: Settings) -> Service:
 
 
 def _services(peer: WebPeer) -> Iterator[Service]:
-    found: dict[str, str] = {}
+    found: list[str] = []
     try:
-        first = next(qido.matches(peer, "/studies", (), STUDY, page=1), None)
-        yield Service(
-            "QIDO-RS", True, "searches studies" if first else "searches studies; it holds none that we may see"
-        )
-        if first:
-            with closing(
-                qido.matches(peer, f"{instance_path(text(first, STUDY))}/instances", (), INSTANCE, page=1)
-            ) as some:
-                instance = next(some, {})
-            found = {tag: text(instance, tag) or text(first, tag) for tag in (STUDY, SERIES, INSTANCE)}
+        found = _some_instance(peer)
+        yield Service("QIDO-RS", True, "searches" if found else "searches; it holds no study that we may see")
     except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
         yield Service("QIDO-RS", False, error.message)
     yield _fetch(peer, found)
     yield _store(peer)
 
 
-def _fetch(peer: WebPeer, found: dict[str, str]) -> Service:
+def _some_instance(peer: WebPeer) -> list[str]:
+    """UIDs of a study, of a series in it, of an instance in that; as many of them as there are."""
+    uids: list[str] = []
+    for level, key in (("studies", STUDY), ("series", SERIES), ("instances", INSTANCE)):
+        with closing(qido.matches(peer, f"{instance_path(*uids)}/{level}", (), key, page=1)) as some:
+            first = next(some, None)
+        if first is None:
+            break
+        uids.append(text(first, key))
+    return uids
+
+
+def _fetch(peer: WebPeer, uids: list[str]) -> Service:
     """Begin to read an instance, and let it be."""
-    if not all(found.values()) or not found:
+    if len(uids) < len((STUDY, SERIES, INSTANCE)):
         return Service("WADO-RS", None, "not asked: no instance is known")
     try:
-        with closing(wado.instance_bytes(peer, instance_path(found[STUDY], found[SERIES], found[INSTANCE]))) as pieces:
+        with closing(wado.instance_bytes(peer, instance_path(*uids))) as pieces:
             next(pieces, b"")
     except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
         return Service("WADO-RS", False, error.message)

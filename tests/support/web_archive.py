@@ -135,7 +135,7 @@ class Request(BaseHTTPRequestHandler):
             for name, uid in pairwise(places)
             if uid[:1].isdigit()
         }
-        wanted |= {name: asked[name] for name in ("SOPInstanceUID", "SeriesInstanceUID") if name in asked}
+        wanted |= {name: asked[name] for name in ("SOPInstanceUID",) if name in asked}
         low, _, high = asked.get("StudyDate", "-").rpartition("-")
         found: dict[str, Any] = {}
         for data in archive.stored.values():
