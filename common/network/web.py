@@ -227,8 +227,9 @@ def instance_path(study_uid: str = "", series_uid: str = "", sop_instance_uid: s
         UnsupportedSource: one of them is none, and would lead elsewhere.
     """
     named = (("studies", study_uid), ("series", series_uid), ("instances", sop_instance_uid))
+    gap = bool(series_uid and not study_uid) or bool(sop_instance_uid and not series_uid)
     for _, uid in named:
-        if uid and (len(uid) > 64 or not _UID.fullmatch(uid)):
+        if gap or (uid and (len(uid) > 64 or not _UID.fullmatch(uid))):
             raise UnsupportedSource("a UID of the object is none (PS3.5 9.1) and cannot stand in an address")
     return "".join(f"/{name}/{uid}" for name, uid in named if uid)
 
