@@ -8,13 +8,12 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 from common import __version__
 from common.bandwidth import LONGEST_NAP_SECONDS
@@ -22,6 +21,7 @@ from common.destinations import WebDestination
 from common.errors import DestinationRefused, DestinationUnavailable, PolicyError, UnsupportedSource
 from common.network.association import Timeouts
 from common.network.web_access import authorization, tls_context
+from common.network.web_faults import no_answer
 from common.network.web_status import BUSY, PASSING, refusal, retry_after
 from common.settings import Settings
 
@@ -38,7 +38,6 @@ TRIES = 3
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0  # seconds, doubling, where the server names none
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_E = TypeVar("_E", bound=BaseException)
 
 
 class Body(Protocol):
@@ -215,7 +214,7 @@ class WebPeer:
         try:
             yield
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _no_answer(error, self.server, what) from error
+            raise no_answer(error, self.server, what) from error
         except httpx.InvalidURL as error:
             raise DestinationRefused("the address of the DICOMweb server cannot be used") from error
 
@@ -273,44 +272,3 @@ def _read(response: httpx.Response, what: str) -> Answer:
         if len(content) > MOST_BYTES:
             raise DestinationRefused(f"the DICOMweb server's answer is longer than {MOST_BYTES >> 20} MiB ({what})")
     return Answer(response.status_code, dict(response.headers), bytes(content))
-
-
-def _no_answer(error: Exception, server: WebDestination, what: str) -> DestinationUnavailable | DestinationRefused:
-    """What stood between us and an answer, by the cause beneath the library's own error."""
-    import httpx
-
-    causes = [*_causes(error)]
-    if (unbelieved := _first(causes, ssl.SSLCertVerificationError)) is not None:
-        return DestinationRefused(
-            f"the certificate of {server.uri} is not believed: {unbelieved.verify_message}",
-            hint="CINEFARM_DICOMWEB_CA_FILE must hold the CA that signed it (PEM), and the host in the URI must be one of its names.",
-        )
-    if (handshake := _first(causes, ssl.SSLError)) is not None and not isinstance(handshake, ssl.SSLEOFError):
-        return DestinationRefused(
-            f"{server.uri} and we do not agree on TLS ({(handshake.reason or 'handshake failed').lower()})",
-            hint="A server that asks for a client certificate needs CINEFARM_DICOMWEB_CERT_FILE and CINEFARM_DICOMWEB_KEY_FILE, "
-            "signed by a CA that it knows.",
-        )
-    hint = "Check host, port and scheme (http or https) of the URI, and that the server runs."
-    if server.base_url.startswith("https:"):
-        hint += " One that wants a client certificate needs CINEFARM_DICOMWEB_CERT_FILE and CINEFARM_DICOMWEB_KEY_FILE."
-    if _first(causes, socket.gaierror) is not None:
-        return DestinationUnavailable("the host name of the DICOMweb server cannot be resolved", hint=hint)
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-        return DestinationUnavailable(f"{server.uri} cannot be reached: no connection", hint=hint)
-    if isinstance(error, httpx.TimeoutException):
-        return DestinationUnavailable(f"the DICOMweb server fell silent ({what})")
-    return DestinationUnavailable(
-        f"the DICOMweb server ended the connection, or sent what is no HTTP, before its answer was complete ({what})",
-        hint=hint,
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _first(causes: Sequence[BaseException], kind: type[_E]) -> _E | None:
-    return next((cause for cause in causes if isinstance(cause, kind)), None)

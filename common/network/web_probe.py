@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from common.destinations import WebDestination
-from common.errors import DestinationRefused, DestinationUnavailable, UnsupportedSource
+from common.errors import CinefarmError, DestinationRefused, DestinationUnavailable, UnsupportedSource
 from common.network import qido, wado
 from common.network.multipart import Envelope
 from common.network.qido import INSTANCE, SERIES, STUDY, text
@@ -26,6 +26,12 @@ class Service:
     name: str
     answers: bool | None
     said: str
+    hint: str = ""
+
+    @classmethod
+    def refused(cls, name: str, error: CinefarmError) -> Service:
+        """One that does not answer us."""
+        return cls(name, False, error.message, error.hint)
 
 
 def probe_web(server: WebDestination, settings: Settings) -> tuple[Service, ...]:
@@ -43,7 +49,7 @@ def _connection(server: WebDestination, settings: Settings) -> Service:
     kind = {"bearer": "a token", "basic": "a password", "no": "no credentials"}[kind]
     if server.base_url.startswith("https:"):
         shown = " and a client certificate" if settings.dicomweb_cert_file else ""
-        return Service("access", True, f"TLS, the certificate is verified; we show {kind}{shown}")
+        return Service("access", True, f"over TLS; we show {kind}{shown}")
     return Service(
         "access", True, f"without TLS; we show {kind}" + ("" if kind == "no credentials" else " in the clear")
     )
@@ -55,7 +61,7 @@ def _services(peer: WebPeer) -> Iterator[Service]:
         found = _some_instance(peer)
         yield Service("QIDO-RS", True, "searches" if found else "searches; it holds no study that we may see")
     except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
-        yield Service("QIDO-RS", False, error.message)
+        yield Service.refused("QIDO-RS", error)
     yield _fetch(peer, found)
     yield _store(peer)
 
@@ -80,7 +86,7 @@ def _fetch(peer: WebPeer, uids: list[str]) -> Service:
         with closing(wado.instance_bytes(peer, instance_path(*uids))) as pieces:
             next(pieces, b"")
     except (DestinationRefused, DestinationUnavailable, UnsupportedSource) as error:
-        return Service("WADO-RS", False, error.message)
+        return Service.refused("WADO-RS", error)
     return Service("WADO-RS", True, "gives instances as they are stored")
 
 
@@ -103,7 +109,7 @@ def _store(peer: WebPeer) -> Service:
     try:
         answer = peer.post("/studies", _Nothing(envelope), headers, what="STOW-RS", allow=judged)
     except (DestinationRefused, DestinationUnavailable) as error:
-        return Service("STOW-RS", False, error.message)
+        return Service.refused("STOW-RS", error)
     if answer.status >= 500 or 300 <= answer.status < 400:
         return Service("STOW-RS", None, f"answers a store of nothing with HTTP {answer.status}")
     return Service("STOW-RS", True, f"takes stores (one of nothing: HTTP {answer.status})")

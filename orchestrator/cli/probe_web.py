@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.table import Table
 
 from common.destinations import WebDestination
 from common.network.web_probe import Service, probe_web
 from common.settings import Settings
-from orchestrator.cli.plain import stdout_console
+from orchestrator.cli.plain import plain, stdout_console
+from orchestrator.reports.jsonlines import line
 
 
 def run_web_probe(server: WebDestination, settings: Settings, *, as_json: bool) -> int:
-    """Show which services answer us. Returns 0 when all do, else 1.
+    """Show which services answer us. Returns 1 when one does not, else 0.
 
     Raises:
         PolicyError: the settings for TLS or credentials cannot be used.
@@ -21,10 +20,14 @@ def run_web_probe(server: WebDestination, settings: Settings, *, as_json: bool) 
     services = probe_web(server, settings)
     if as_json:
         for each in services:
-            print(json.dumps({"service": each.name, "answers": each.answers, "said": each.said}))  # noqa: T201 the answer
+            facts = {"service": each.name, "answers": each.answers, "said": each.said, "hint": each.hint}
+            print(line({"type": "probe", "destination": server.uri} | facts))  # noqa: T201 the answer
     else:
-        stdout_console().print(_table(server, services))
-    return int(not all(each.answers for each in services))
+        console = stdout_console()
+        console.print(_table(server, services))
+        for hint in dict.fromkeys(each.hint for each in services if each.hint):
+            console.print(f"→ {hint}", soft_wrap=True)
+    return int(any(each.answers is False for each in services))
 
 
 def _table(server: WebDestination, services: tuple[Service, ...]) -> Table:
@@ -33,5 +36,5 @@ def _table(server: WebDestination, services: tuple[Service, ...]) -> Table:
     table.add_column("answers us")
     table.add_column("what it says", overflow="fold")
     for each in services:
-        table.add_row(each.name, {True: "yes", False: "no", None: "?"}[each.answers], each.said)
+        table.add_row(each.name, {True: "yes", False: "no", None: "?"}[each.answers], plain(each.said))
     return table

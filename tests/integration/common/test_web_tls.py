@@ -75,6 +75,11 @@ def test_without_one_it_ends_the_handshake(serve: Callable[..., WebArchive], ca:
     assert "CINEFARM_DICOMWEB_CERT_FILE" in refused.value.hint
 
 
+def test_a_server_without_tls_is_told_from_one_that_refuses_us(ca: Authority) -> None:
+    with web_archive() as archive, pytest.raises(DestinationRefused, match="speaks no TLS"):
+        ask(archive, dicomweb_ca_file=ca.certificate)
+
+
 def test_a_key_that_is_none_is_named(serve: Callable[..., WebArchive], ca: Authority, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("no key")
     with pytest.raises(PolicyError, match="CINEFARM_DICOMWEB_CERT_FILE"):
