@@ -20,14 +20,17 @@ def run_web_probe(server: WebDestination, settings: Settings, *, as_json: bool) 
     services = probe_web(server, settings)
     if as_json:
         for each in services:
-            facts = {"service": each.name, "answers": each.answers, "said": each.said, "hint": each.hint}
-            print(line({"type": "probe", "destination": server.uri} | facts))  # noqa: T201 the answer
+            print(line({"type": "probe", "destination": server.uri, **_facts(each)}))  # noqa: T201 the answer
     else:
         console = stdout_console()
         console.print(_table(server, services))
         for hint in dict.fromkeys(each.hint for each in services if each.hint):
             console.print(f"→ {hint}", soft_wrap=True)
     return int(any(each.answers is False for each in services))
+
+
+def _facts(service: Service) -> dict[str, object]:
+    return {"service": service.name, "answers": service.answers, "said": service.said, "hint": service.hint}
 
 
 def _table(server: WebDestination, services: tuple[Service, ...]) -> Table:
