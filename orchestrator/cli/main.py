@@ -37,7 +37,11 @@ Sources = Annotated[list[str], typer.Argument(help="folders or files", metavar="
 Files = Annotated[list[Path], typer.Argument(help="files", metavar="FILE...", show_default=False)]
 To = Annotated[
     list[str],
-    typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
+    typer.Option(
+        "--to",
+        metavar="DEST",
+        help="a folder, s3://bucket/prefix, dicom[+tls]://AET@host:port or dicomweb+https://host/path; may be repeated",
+    ),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
 Syntax = Annotated[
