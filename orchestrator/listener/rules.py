@@ -65,10 +65,9 @@ class Rules:
         """Whether somebody with this AE title may call."""
         return fits(calling_aet, self.callers)
 
-    def answers_to(self, called_aet: str, own: str) -> bool:
-        """Whether an AE title is ours: the one of the settings, or one that a rule names."""
-        named = [pattern for rule in self.rules for pattern in rule.called if rule.called != ANY]
-        return called_aet == own or fits(called_aet, named)
+    def names(self, called_aet: str) -> bool:
+        """Whether a rule names this AE title as one of ours."""
+        return fits(called_aet, [pattern for rule in self.rules if rule.called != ANY for pattern in rule.called])
 
 
 def fits(text: str, patterns: Sequence[str]) -> bool:

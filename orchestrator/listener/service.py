@@ -50,12 +50,15 @@ def listener(
     Raises:
         PolicyError: the port cannot be had, or a setting of TLS is wrong.
     """
-    own = settings.listen_aet or settings.dicom_ae_title
+    own = {
+        settings.listen_aet or settings.dicom_ae_title,
+        settings.dicom_ae_title,
+    }  # archives send to the latter by C-MOVE
     custody = Custody(ledger, store, settings.dicom_ae_title)
     entrance = Entrance(
         settings.listen_address,
         port,
-        titles=lambda title: rules.answers_to(title, own),
+        titles=lambda title: title in own or rules.names(title),
         callers=rules.lets_in,
         classes=rules.classes,
         associations=settings.listen_associations,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -467,6 +469,31 @@ def test_a_folder_discards_what_killed_writers_left(folder: FolderStore, tmp_pat
     assert folder.discard_abandoned(60) == 0
     assert folder.discard_abandoned(-5) == 1
     assert [path.name for path in (tmp_path / "objects").rglob("*") if path.is_file()] == ["a"]
+
+
+def test_a_folder_discards_what_a_writer_of_this_machine_left_as_soon_as_that_is_dead(
+    folder: FolderStore, tmp_path: Path
+) -> None:
+    aside, before = tmp_path / "objects" / ".aside", time.time() - 60
+    pid = os.fork()
+    if pid == 0:
+        with folder.writer("results/a") as writer:
+            writer.write(b"half")
+            os._exit(0)
+    os.waitpid(pid, 0)
+    with folder.writer("results/b") as writer:
+        writer.write(b"whole")
+        for path in aside.iterdir():
+            os.utime(path, (before, before))
+        assert folder.discard_abandoned(3600) == 1
+    assert folder.get("results/b") == b"whole"
+    assert not list(aside.iterdir())
+
+
+def test_a_folder_knows_what_room_is_left_on_its_disk(folder: FolderStore, tmp_path: Path) -> None:
+    assert folder.free_bytes() is None
+    folder.put("results/a", b"x")
+    assert folder.free_bytes() == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
 
 
 def test_folders_that_a_delete_leaves_empty_go_too(folder: FolderStore, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from support.modality import (
     listening,
     storescu,
 )
+from support.s3 import S3Server
 
 from common.errors import EnvironmentFault, PolicyError
 from common.network import negotiation
@@ -153,6 +154,21 @@ def test_garbage_ends_its_own_connection_only(store: FolderStore, sent: Path, no
             assert wire.answer()[0] in (0, A_ABORT)
         with Wire(server.port) as wire:
             assert wire.associate()[0] == A_ASSOCIATE_AC
+
+
+@pytest.mark.peer("storescu")
+def test_a_bucket_takes_it_too_and_keeps_nothing_half(s3: S3Server, tmp_path: Path) -> None:
+    store, book = s3.store(), Book()
+    large = instance(tmp_path / "large.dcm", 20_000_000)  # in several parts
+    with listening(store, book) as server, Wire(server.port) as wire:
+        wire.associate()
+        wire.store(uid_of(large))
+        wire.data(data_set(large)[:9_000_000], last=False)
+        wire.socket.close()
+        assert storescu(server.port, large).returncode == 0
+    assert store.size(book.arrivals[0].key) == book.arrivals[0].size_bytes
+    assert list(store.keys("arrivals/")) == [book.arrivals[0].key]
+    assert not list(store.uploads())
 
 
 def test_half_open_connections_are_closed_and_keep_nobody_out(store: FolderStore) -> None:
