@@ -15,7 +15,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from common import queues
-from common.errors import EnvironmentFault
+from common.errors import EnvironmentFault, UnreadableSource
 from common.logs import logger
 from common.orders import AnyOrder, Failure
 from common.stages import State, check_transition
@@ -40,6 +40,11 @@ ESTIMATED_SECONDS = func.coalesce(Item.plan["estimated_seconds"].as_float(), 0.0
 
 BRING_AGAIN = timedelta(seconds=10)
 """Wait after the store did not take a source; the others behind it go on."""
+
+_RELEASED = UnreadableSource(
+    "what the listener received is not in the store any more: its item was done, and its time to be kept is over",
+    hint="Have it sent again.",
+)
 
 Order = AnyOrder
 
@@ -158,10 +163,10 @@ def _brought(sources: Sources, items: list[Item]) -> list[Item]:
     outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items if item.id not in at_hand})
     ready: list[Item] = []
     for item in items:
-        if item.id in at_hand:  # its worker brings it, or the listener has brought it
-            ready.append(item)
+        if item.id in at_hand and (item.retrieval is not None or sources.holds(work.source_key(item))):
+            ready.append(item)  # its worker brings it, or the listener has brought it
             continue
-        fault = outcomes.get(work.source_key(item))
+        fault = _RELEASED if item.id in at_hand else outcomes.get(work.source_key(item))
         if isinstance(fault, EnvironmentFault):
             log.warning("source_not_brought", item=item.id, code=fault.code, message=fault.message)
             item.not_before = now() + BRING_AGAIN

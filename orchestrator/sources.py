@@ -55,6 +55,10 @@ class Sources:
                 outcomes[key] = _outcome(self._coming.pop(key))
         return outcomes
 
+    def holds(self, key: str) -> bool:
+        """Whether the store has this object. Raises: StoreFault: it cannot be asked."""
+        return self._store.size(key) is not None
+
     def close(self) -> None:
         """Start no more uploads; those that run are given up with the process."""
         self._pool.shutdown(wait=False, cancel_futures=True)

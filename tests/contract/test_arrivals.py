@@ -254,6 +254,17 @@ def test_workers_read_the_arrival_where_it_lies_and_its_end_does_not_delete_it(
     assert modality.objects == [arrived.key]
 
 
+def test_what_was_released_is_not_waited_for(modality: Modality, farm: Farm, ledger: Sessions) -> None:
+    arrived = modality.send()
+    start(modality.custody)
+    modality.custody.store.delete(arrived.key)
+    farm.dispatch()
+    with ledger() as session:
+        item = session.scalars(select(Item)).one()
+    assert (item.state, not farm.broker.sent) == (State.FAILED, True)
+    assert "sent again" in item.failure["hint"] if item.failure else False
+
+
 def test_arrival_ids_sort_by_time_and_their_keys_by_instance() -> None:
     first, second = new_arrival_id(), f"{0xFFFFFFFFFFFF:012x}{'0' * 20}"
     assert first < second
