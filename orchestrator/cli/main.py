@@ -32,11 +32,17 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Sources = Annotated[list[str], typer.Argument(help="folders or files", metavar="SOURCE...", show_default=False)]
+Sources = Annotated[
+    list[str], typer.Argument(help="folders, files or s3://bucket/prefix", metavar="SOURCE...", show_default=False)
+]
 Files = Annotated[list[Path], typer.Argument(help="files", metavar="FILE...", show_default=False)]
 To = Annotated[
     list[str],
-    typer.Option("--to", metavar="DEST", help="where results go: a folder or dicom://AET@host:port; may be repeated"),
+    typer.Option(
+        "--to",
+        metavar="DEST",
+        help="where results go: a folder, s3://bucket/prefix or dicom://AET@host:port; may be repeated",
+    ),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
 Syntax = Annotated[
