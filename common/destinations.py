@@ -137,7 +137,7 @@ def _bucket(text: str) -> S3Destination:
     hint = "Write s3://bucket/prefix; a bucket's name has 3 to 63 lower-case letters, digits, '.' and '-'."
     parts = _split(text)
     if not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
-        raise PolicyError("an S3 destination is a bucket and perhaps a prefix", hint=hint)
+        raise PolicyError("an S3 place is a bucket and perhaps a prefix", hint=hint)
     return S3Destination(parts.netloc, unquote(parts.path).strip("/"))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.broker_access import open_redis
-from common.errors import StoreFault
+from common.destinations import S3Destination, parse_destination
+from common.errors import DestinationUnavailable, PolicyError, StoreFault
 from common.farm import make_app
 from common.leases import Leases
 from common.logs import logger
@@ -49,6 +52,26 @@ def prepare_store(store: ObjectStore) -> None:
 
 LEDGER_NAME = "ledger.sqlite"
 """Below the state directory, where no ledger's URL is set."""
+
+
+def require_buckets(destinations: Sequence[str], settings: Settings) -> None:
+    """Refuse now what would fail item by item later: a destination bucket that is not there.
+
+    Raises:
+        PolicyError: there is no such bucket.
+        DestinationUnavailable: its server does not answer, or knows no such key.
+    """
+    from common.store.s3_bucket import Bucket
+    from common.store.s3_client import Role
+
+    for place in map(parse_destination, destinations):
+        if not isinstance(place, S3Destination):
+            continue
+        role = Role("the destination bucket", DestinationUnavailable)
+        if not Bucket(place.bucket, settings, role).exists():
+            raise PolicyError(
+                f"the destination bucket {place.bucket} does not exist", hint="Create it, then start again."
+            )
 
 
 def build_ledger(settings: Settings, *, durable: bool = False) -> Sessions:

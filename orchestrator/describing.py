@@ -14,13 +14,15 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.errors import ResourceLimit, UnreadableSource
+from common.errors import CinefarmError, ResourceLimit, UnreadableSource
 from common.media import Description
 from common.orders import Failure
 from common.settings import Settings
+from orchestrator.ingest.bucket import local_copy
 from orchestrator.ingest.found import Found
 
 
@@ -67,7 +69,10 @@ class Describer:
             return Listed(found.note)
         seconds = self._settings.describe_seconds + (0 if self._quick else found.size_bytes / SLOWEST_READ)
         try:
-            answer = json.loads(self._answer(found, seconds))
+            with local_copy(found, self._settings) as path:
+                answer = json.loads(self._answer(path, found.path.suffix.lower(), seconds))
+        except CinefarmError as error:
+            return Failure.of(error)
         except TimeoutError:
             self._end()
             return Failure.of(ResourceLimit(f"describing the source took longer than {seconds:.0f} s"))
@@ -78,11 +83,11 @@ class Describer:
             return Failure.model_validate(answer["failure"])
         return Description.model_validate(answer["description"])
 
-    def _answer(self, found: Found, seconds: float) -> bytes:
+    def _answer(self, path: Path, hint: str, seconds: float) -> bytes:
         child = self._running()
         if child.stdin is None or child.stdout is None:
             raise EOFError
-        child.stdin.write(json.dumps({"path": str(found.path), "hint": found.path.suffix.lower()}).encode() + b"\n")
+        child.stdin.write(json.dumps({"path": str(path), "hint": hint}).encode() + b"\n")
         child.stdin.flush()
         return _line(child.stdout.fileno(), time.monotonic() + seconds)
 

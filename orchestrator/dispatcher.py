@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
@@ -160,7 +159,7 @@ def _begin_parts(
 def _brought(sources: Sources, items: list[Item]) -> list[Item]:
     """Those whose source workers can read by now; only what is in the window is brought to the store."""
     at_hand = {item.id for item in items if item.retrieval is not None or work.is_arrival(item)}
-    outcomes = sources.bring({work.source_key(item): Path(item.source) for item in items if item.id not in at_hand})
+    outcomes = sources.bring({work.source_key(item): item.source for item in items if item.id not in at_hand})
     ready: list[Item] = []
     for item in items:
         if item.id in at_hand and (item.retrieval is not None or sources.holds(work.source_key(item))):

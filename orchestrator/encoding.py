@@ -55,7 +55,9 @@ class Encoding:
         return for_views(preferred(profile, recipes, self.source), self.stereo)
 
     def _accepted(self, recipes: Sequence[Recipe]) -> list[Recipe]:
-        return [each for each in recipes if self._refuses(self.destinations, each.transfer_syntax_uid, each.codec) is None]
+        return [
+            each for each in recipes if self._refuses(self.destinations, each.transfer_syntax_uid, each.codec) is None
+        ]
 
     def _nothing_taken(self, recipes: Sequence[Recipe], profile: Profile) -> NoLegalPath:
         """Why: one destination takes nothing of it, or several contradict each other."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
-from common.destinations import parse_destination
+from common.destinations import S3Destination, parse_destination
 from common.logs import logger
 from common.orders import Failure
 from common.recipes import Audio, Profile
@@ -123,7 +123,7 @@ def ingest(
     job_id: str,
     sources: Sequence[str],
     mapping: Mapping | None,
-    exclude: Sequence[Path],
+    exclude: Sequence[Path | S3Destination],
     *,
     stopped: Callable[[], bool] = lambda: False,
     again: bool = True,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import select, update
 
-from common.destinations import FolderDestination, parse_destination
+from common.destinations import FolderDestination, S3Destination, parse_destination
 from common.errors import CinefarmError, EnvironmentFault
 from common.logs import logger
 from common.settings import Settings
@@ -73,10 +73,11 @@ def note_listing(ledger: Sessions, job_id: str, state: str, problem: str = "") -
         session.execute(update(Job).where(Job.id == job_id).values(listing=state, problem=problem))
 
 
-def excluded(destinations: list[str], state_dir: Path) -> tuple[Path, ...]:
-    """Folders that are never sources: a job's own output and our state."""
-    places = (parse_destination(uri) for uri in destinations)
-    return (*(place.path for place in places if isinstance(place, FolderDestination)), state_dir)
+def excluded(destinations: Sequence[str], state_dir: Path) -> tuple[Path | S3Destination, ...]:
+    """Folders and prefixes that are never sources: a job's own output and our state."""
+    places = list(map(parse_destination, destinations))
+    folders = (place.path for place in places if isinstance(place, FolderDestination))
+    return (*folders, *(place for place in places if isinstance(place, S3Destination)), state_dir)
 
 
 def _wanted(ledger: Sessions, job_id: str) -> bool:

@@ -182,7 +182,9 @@ class _Wanted:
                 hint="Use --profile archive to have it encoded and measured.",
                 rule=closed[-1].rule,
             )
-        wanted = Encoding(self._treated(), self._destinations, self.handling.stereo, lambda codec: self._target(codec).uid)
+        wanted = Encoding(
+            self._treated(), self._destinations, self.handling.stereo, lambda codec: self._target(codec).uid
+        )
         fitting = wanted.fitting(profile, rung)
         devices = queues if profile.hardware is Hardware.ALLOWED and not fallback else ()
         recipe = choose(fitting, devices)

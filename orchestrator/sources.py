@@ -11,8 +11,10 @@ from sqlalchemy import select
 
 from common.errors import CinefarmError, InternalFault
 from common.logs import logger
+from common.settings import Settings
 from common.stages import ENDS
 from common.store import ObjectStore
+from orchestrator.ingest.bucket import bring, in_bucket
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Item
 
@@ -32,23 +34,26 @@ PATIENCE_SECONDS = 0.2
 
 
 class Sources:
-    """Adopts sources into the store. One that lies elsewhere is fed from threads; a folder only gets links, at once."""
+    """Adopts sources into the store: a folder gets links to files, at once; what has to be copied comes by threads."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, store: ObjectStore, settings: Settings | None = None) -> None:
+        """``settings`` say how to reach the server of buckets that are sources; default: those of the environment."""
+        self._store, self._settings = store, settings
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="sources")
         self._coming: dict[str, Future[None]] = {}
 
-    def bring(self, wanted: Mapping[str, Path]) -> dict[str, CinefarmError | None]:
-        """What has become of sources, by their keys: None, it is there; an error, it cannot be brought.
+    def bring(self, wanted: Mapping[str, str]) -> dict[str, CinefarmError | None]:
+        """What has become of sources (paths, or URIs of objects), by their keys: None, it is there; an error, it cannot be brought.
 
         Those that are still on their way are left out: ask again.
         """
-        remote = {key: path for key, path in wanted.items() if self._store.local_path(key) is None}
-        outcomes = {key: self._adopted(key, path) for key, path in wanted.items() if key not in remote}
-        for key, path in remote.items():
+        remote = {
+            key: place for key, place in wanted.items() if in_bucket(place) or self._store.local_path(key) is None
+        }
+        outcomes = {key: self._adopted(key, Path(place)) for key, place in wanted.items() if key not in remote}
+        for key, place in remote.items():
             if key not in self._coming:
-                self._coming[key] = self._pool.submit(self._store.adopt, key, path)
+                self._coming[key] = self._pool.submit(self._bring, key, place)
         wait([self._coming[key] for key in remote], timeout=PATIENCE_SECONDS)
         for key in remote:
             if self._coming[key].done():
@@ -62,6 +67,13 @@ class Sources:
     def close(self) -> None:
         """Start no more uploads; those that run are given up with the process."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _bring(self, key: str, place: str) -> None:
+        if in_bucket(place):
+            self._settings = self._settings or Settings()
+            bring(place, key, self._store, self._settings)
+        else:
+            self._store.adopt(key, Path(place))
 
     def _adopted(self, key: str, path: Path) -> CinefarmError | None:
         try:

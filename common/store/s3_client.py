@@ -38,6 +38,7 @@ _HINTS = {
     "QuotaExceeded": "Make room in the bucket, or raise its quota.",
     "XMinioStorageFull": "Make room on the disks of the S3 server.",
     "KMS.NotFoundException": "Check CINEFARM_S3_KMS_KEY.",
+    "InvalidObjectState": "The object lies in an archive tier: restore it first.",
     "PreconditionFailed": "Try again: another process replaced the object meanwhile.",
 }
 _NO_CONNECTION = "Check CINEFARM_S3_ENDPOINT, the network and the server; with TLS also CINEFARM_S3_CA_FILE."

@@ -33,7 +33,9 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Sources = Annotated[list[str], typer.Argument(help="folders or files", metavar="SOURCE...", show_default=False)]
+Sources = Annotated[
+    list[str], typer.Argument(help="folders, files or s3://bucket/prefix", metavar="SOURCE...", show_default=False)
+]
 Files = Annotated[list[Path], typer.Argument(help="files", metavar="FILE...", show_default=False)]
 To = Annotated[
     list[str],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common.destinations import FolderDestination, parse_destination
+from common.destinations import FolderDestination, S3Destination, parse_destination
 from common.errors import PolicyError
 from common.handling import Handling
 from common.recipes import Audio, Hardware
@@ -20,6 +20,7 @@ from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.sources import parse_source
 from orchestrator.jobs import JobRequest, normalised
+from orchestrator.listing import excluded
 from orchestrator.windows import parse_window
 
 
@@ -87,9 +88,9 @@ class Migration:
         return tuple(place.path for place in places if isinstance(place, FolderDestination))
 
     @property
-    def exclude(self) -> tuple[Path, ...]:
-        """Folders that are never sources: our own output and state."""
-        return (*self.folders, self.settings.state_dir)
+    def exclude(self) -> tuple[Path | S3Destination, ...]:
+        """Folders and prefixes that are never sources: our own output and state."""
+        return excluded(self.request.destinations, self.settings.state_dir)
 
 
 def _check_folder(destination: str, sources: Sequence[str]) -> None:

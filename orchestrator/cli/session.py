@@ -12,7 +12,14 @@ from sqlalchemy import update
 
 from common import logs
 from common.store import ObjectStore
-from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store, prepare_store
+from orchestrator.build import (
+    build_broker,
+    build_ledger,
+    build_orchestrator,
+    build_store,
+    prepare_store,
+    require_buckets,
+)
 from orchestrator.cli.migration import Migration
 from orchestrator.embedded import EmbeddedFarm, state_lock
 from orchestrator.jobs import Listing, ingest, submit
@@ -76,6 +83,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         logs.configure(settings.state_dir / "logs" / "orchestrator.jsonl")
         ledger, store = build_ledger(settings), build_store(settings)
         prepare_store(store)
+        require_buckets(asked.request.destinations, settings)
         recover_attempts(ledger)
         job_id = submit(ledger, asked.request)
         _only(ledger, job_id)

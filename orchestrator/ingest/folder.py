@@ -38,7 +38,7 @@ class FolderSource:
 
     def find(self, scope: Scope) -> Iterator[Found]:
         """See Source."""
-        return find(self.path, exclude=scope.exclude, ignored=scope.ignored)
+        return find(self.path, exclude=scope.folders, ignored=scope.ignored)
 
 
 def find(source: Path, *, exclude: Sequence[Path] = (), ignored: Counter[str] | None = None) -> Iterator[Found]:

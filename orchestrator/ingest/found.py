@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from common.destinations import S3Destination
 from common.errors import CinefarmError
 from common.orders import Retrieval
 from common.settings import Settings
@@ -38,12 +39,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Scope:
-    """How to look: folders to leave out, what was passed over (reason → count), and whether to stop."""
+    """How to look: folders and prefixes to leave out, what was passed over (reason → count), and whether to stop."""
 
     settings: Settings = field(default_factory=Settings)
-    exclude: tuple[Path, ...] = ()
+    exclude: tuple[Path | S3Destination, ...] = ()
     ignored: Counter[str] = field(default_factory=Counter)
     stopped: Callable[[], bool] = lambda: False
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders of this machine that are left out."""
+        return tuple(place for place in self.exclude if isinstance(place, Path))
 
 
 class Source(Protocol):

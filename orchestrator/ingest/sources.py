@@ -7,18 +7,22 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import PolicyError
 from orchestrator.ingest.archive import ArchiveSource
+from orchestrator.ingest.bucket import BucketSource
 from orchestrator.ingest.dicomweb import WebSource
 from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.found import Source
 
-FORMS = "A source is a path, file:///path, dicom://AET@host:port?Keyword=value&… or dicomweb+https://host/path?Keyword=value&…"
+FORMS = (
+    "A source is a path, file:///path, s3://bucket/prefix, dicom://AET@host:port?Keyword=value&… or "
+    "dicomweb+https://host/path?Keyword=value&…"
+)
 
 
 def parse_source(text: str) -> Source:
     """Read a SOURCE of the command line.
 
     Raises:
-        PolicyError: the form is unknown, or known but not in this release.
+        PolicyError: the form is unknown.
     """
     if not text.strip():
         raise PolicyError("the source is empty", hint="Name a folder or a file.")
@@ -33,9 +37,7 @@ def parse_source(text: str) -> Source:
     if scheme in {"dicomweb+http", "dicomweb+https"}:
         return WebSource.parse(text)
     if scheme == "s3":
-        raise PolicyError(
-            f"{scheme}:// sources are not in this release", hint="Copy the files to a folder, and name the folder."
-        )
+        return BucketSource.parse(text)
     raise PolicyError("the form of the source is not known", hint=FORMS)
 
 

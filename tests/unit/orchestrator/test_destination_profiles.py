@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
 from fractions import Fraction
 from pathlib import Path as File
 from typing import Any
@@ -247,3 +250,11 @@ def test_a_profile_of_video_does_not_close_compressed_frames() -> None:
         }
     )
     assert plan(frames, PRIMARY, [accepts("profile=orthanc plays-in=ohif")]).path is Path.KEEP
+
+
+def test_a_wheel_holds_every_profile(tmp_path: File, request: pytest.FixtureRequest) -> None:
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(words, cwd=request.config.rootpath, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"orchestrator/destinations/{name}.toml" for name in LIBRARY.profiles} <= set(names)

@@ -47,7 +47,7 @@ def sources(store: Elsewhere) -> Iterator[Sources]:
     sources.close()
 
 
-def arrived(sources: Sources, wanted: dict[str, Path]) -> dict[str, CinefarmError | None]:
+def arrived(sources: Sources, wanted: dict[str, str]) -> dict[str, CinefarmError | None]:
     """Ask until all have an outcome."""
     outcomes: dict[str, CinefarmError | None] = {}
     for _ in range(100):
@@ -60,12 +60,12 @@ def arrived(sources: Sources, wanted: dict[str, Path]) -> dict[str, CinefarmErro
 def test_a_folder_takes_a_source_at_once(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "objects")
     (tmp_path / "clip").write_bytes(b"x")
-    assert Sources(store).bring({"sources/1": tmp_path / "clip"}) == {"sources/1": None}
+    assert Sources(store).bring({"sources/1": str(tmp_path / "clip")}) == {"sources/1": None}
     assert store.get("sources/1") == b"x"
 
 
 def test_a_source_on_its_way_has_no_outcome_yet(sources: Sources, store: Elsewhere) -> None:
-    wanted = {"sources/1": Path("a"), "sources/2": Path("b")}
+    wanted = {"sources/1": "a", "sources/2": "b"}
     assert sources.bring(wanted) == {}
     store.go.set()
     assert arrived(sources, wanted) == {"sources/1": None, "sources/2": None}
@@ -73,9 +73,9 @@ def test_a_source_on_its_way_has_no_outcome_yet(sources: Sources, store: Elsewhe
 
 def test_asking_again_does_not_bring_it_twice(sources: Sources, store: Elsewhere) -> None:
     for _ in range(3):
-        sources.bring({"sources/1": Path("a")})
+        sources.bring({"sources/1": "a"})
     store.go.set()
-    arrived(sources, {"sources/1": Path("a")})
+    arrived(sources, {"sources/1": "a"})
     assert store.adopted == ["sources/1"]
 
 
@@ -83,14 +83,14 @@ def test_asking_again_does_not_bring_it_twice(sources: Sources, store: Elsewhere
 def test_what_stopped_a_source_is_told_once(sources: Sources, store: Elsewhere, fault: CinefarmError) -> None:
     store.fault = fault
     store.go.set()
-    assert arrived(sources, {"sources/1": Path("a")}) == {"sources/1": fault}
+    assert arrived(sources, {"sources/1": "a"}) == {"sources/1": fault}
     store.fault = None
-    assert arrived(sources, {"sources/1": Path("a")}) == {"sources/1": None}
+    assert arrived(sources, {"sources/1": "a"}) == {"sources/1": None}
 
 
 def test_a_bug_on_the_way_costs_that_source_only(sources: Sources, store: Elsewhere) -> None:
     store.fault = ZeroDivisionError("Doe^Jane")
     store.go.set()
-    outcome = arrived(sources, {"sources/1": Path("a")})["sources/1"]
+    outcome = arrived(sources, {"sources/1": "a"})["sources/1"]
     assert isinstance(outcome, InternalFault)
     assert "Doe" not in outcome.message
