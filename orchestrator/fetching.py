@@ -28,7 +28,7 @@ class Fetches:
     def room(self, job: Job, free: int) -> int:
         """How many items of a job may be described now, at most ``free``."""
         places = _archives(job)
-        if len(places) < len(job.sources):  # the others lie in folders
+        if not places or len(places) < len(job.sources):  # the others lie in folders
             return free
         return min(free, sum(self._doors.room(job, place, free) for place in set(places)))
 

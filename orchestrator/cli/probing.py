@@ -82,7 +82,7 @@ def _show(probed: Probed) -> None:
     from rich.text import Text
 
     from common.dicom.sop_classes import VIDEO_CLASSES
-    from orchestrator.acceptance import short
+    from common.dicom.transfer_syntaxes import short
     from orchestrator.cli.plain import plain, stdout_console
 
     console = stdout_console()

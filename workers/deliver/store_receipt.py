@@ -11,7 +11,7 @@ from common.errors import DestinationRefused
 from common.network.dicom_xml import json_of_xml
 from common.network.qido import text
 from common.network.web import Answer
-from workers.deliver.store_status import DUPLICATE, proof_of
+from workers.deliver.store_status import DUPLICATE, judge
 
 ANSWERS = frozenset({409})
 """Beside 2xx: a status that comes with a receipt."""
@@ -50,7 +50,7 @@ def read_receipt(answer: Answer, sop_instance_uid: str) -> Receipt:
         warning = _code(stored[sop_instance_uid], _WARNING_REASON)
         if warning is None:
             return Receipt(said)
-        return Receipt(f"{said}, {proof_of(warning)}", doubtful=True)
+        return Receipt(f"{said}, {judge(warning).proof}", doubtful=True)
     if answer.status in ANSWERS:
         raise DestinationRefused(
             f"the archive did not store the object, and gave no reason ({said})",
@@ -77,8 +77,8 @@ def _failed(reason: int | None, said: str) -> Receipt:
         )
     if reason is None:
         raise DestinationRefused(f"the archive refused the object ({said})", hint="The archive's own log tells why.")
-    proof_of(reason)  # raises, but for what is no failure
-    return Receipt(f"{said}, {proof_of(reason)}", doubtful=True)
+    # raises, but for what is no failure
+    return Receipt(f"{said}, {judge(reason).proof}", doubtful=True)
 
 
 def _data_set(answer: Answer) -> dict[str, Any]:
