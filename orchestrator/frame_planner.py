@@ -107,7 +107,9 @@ def _fitting(
     taken = [recipe for recipe in recipes if not destinations.refuses(recipe.transfer_syntax_uid, target)]
     if not taken:
         targets = " or ".join(dict.fromkeys(short(recipe.transfer_syntax_uid) for recipe in recipes))
-        raise NoLegalPath(f"the destination does not take {targets}", rule="destination.syntax")
+        refusing = (each.name for each in destinations.limits if each.refuses(recipes[0].transfer_syntax_uid, target))
+        who = next(refusing, "the destination")
+        raise NoLegalPath(f"{who} does not take {targets}", rule="destination.syntax")
     if description.kind is not Kind.DICOM_FRAMES:
         _check_video(description.video)
         return taken
