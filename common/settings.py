@@ -245,8 +245,8 @@ class Settings(BaseSettings):
         default=16,
         ge=1,
         le=256,
-        description="associations at a time; more are told to try later. Each takes up to 6 MB of memory, and on an S3 store "
-        "two parts more (s3_part_bytes)",
+        description="associations at a time; more are told to try later. Each takes up to 6 MB of memory, on an S3 store "
+        "up to 16 MB, and more from 5 GB on",
     )
     listen_request_seconds: float = Field(
         default=30.0, gt=0, description="from the connection to the whole association request, TLS included (ARTIM)"

@@ -51,8 +51,12 @@ def listen(
 
     Exit codes: 0 told to stop, 2 the command or the settings are wrong.
     """
+    from common.dicom.lean import import_pydicom
+
+    import_pydicom()  # first: nothing here decodes a pixel, and the decoders take 20 MB
     from common import logs
     from common.settings import Settings
+    from common.store.s3_upload import SMALLEST_PART_BYTES
     from orchestrator.build import build_store, prepare_store
     from orchestrator.cli.listenfile import load_rules
     from orchestrator.listener.rules import Rules
@@ -65,7 +69,8 @@ def listen(
     )
     logs.configure(log_file)
     stop = _stop_on_signals()
-    store = build_store(settings)
+    # many instances come at once, and each holds two parts of its upload in memory
+    store = build_store(settings.model_copy(update={"s3_part_bytes": SMALLEST_PART_BYTES}))
     file = rules or settings.listen_rules
     known = load_rules(file, store, patience_seconds=settings.patience_seconds) if file else Rules()
     prepare_store(store)
@@ -117,18 +122,31 @@ def arrivals(
     waiting: Annotated[
         bool, typer.Option("--waiting", help="only what no job has taken: held, or unmatched by any rule")
     ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget", metavar="ID", help="delete the bytes of one arrival; they may be the only copy there is"
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object a line on stdout (docs/json.md)")] = False,
 ) -> int:
-    """List what the listener received and keeps, the latest first, and the job that took it."""
+    """List what the listener received and keeps, the latest first, and the job that took it.
+
+    Exit codes: 0, 2 there is no arrival of this id, or a job works on it.
+    """
     from sqlalchemy import select
 
     from common.settings import Settings
-    from orchestrator.build import build_ledger
+    from orchestrator.build import build_ledger, build_store
     from orchestrator.ledger.schema import Arrival
-    from orchestrator.listener.custody import HELD, RELEASED, UNMATCHED
+    from orchestrator.listener.custody import HELD, RELEASED, UNMATCHED, Custody
 
     base = Settings()
-    ledger = build_ledger(base.model_copy(update={"state_dir": (state or base.state_dir).absolute()}))
+    settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+    ledger = build_ledger(settings)
+    if forget is not None:
+        Custody(ledger, build_store(settings), settings.dicom_ae_title).forget(forget)
+        return 0
     statement = select(Arrival).where(Arrival.state != RELEASED)
     if waiting:
         statement = statement.where(Arrival.state.in_((HELD, UNMATCHED)))

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from common.dicom.part10 import read_meta
 from common.dicom.scan import Scan
-from common.errors import EnvironmentFault, InputError
+from common.errors import EnvironmentFault, InputError, PolicyError
 from common.logs import logger
 from common.network.arrivals import PREFIX, is_expected
 from common.network.reception import Arrived, StoreRequest
@@ -121,6 +121,28 @@ class Custody:
                 log.info("arrival_released", arrival=row.id)
             released += len(spent)
         return released
+
+    def forget(self, arrival_id: str) -> None:
+        """Delete the bytes of an arrival because a person said so; its row stays, as *released*.
+
+        Raises:
+            PolicyError: there is none, or its item has not ended.
+            StoreFault: the store cannot delete it; ask again.
+        """
+        with self.ledger.begin() as session:
+            row = session.get(Arrival, arrival_id, with_for_update=True)
+            if row is None:
+                raise PolicyError(
+                    "there is no such arrival", hint="`cinefarm arrivals --json` lists them with their ids."
+                )
+            item = session.get(Item, row.item_id) if row.item_id else None
+            if item is not None and not item.state.is_end:
+                raise PolicyError(
+                    "a job works on this arrival", hint="Wait until it has ended, or cancel the job first."
+                )
+            row.state = RELEASED
+        self.store.delete(row.key)
+        log.warning("arrival_forgotten", arrival=arrival_id)
 
     def reconsider(self) -> None:
         """Hold again what no rule took: the rules may be others now."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from support.core import Farm
 from support.modality import H264, data_set, instance
 
-from common.errors import EnvironmentFault, UnreadableSource
+from common.errors import EnvironmentFault, PolicyError, UnreadableSource
 from common.network.arrivals import arrival_key, expect, new_arrival_id, newest, settle
 from common.network.reception import Arrived, StoreRequest, receive
 from common.orders import Failure
@@ -238,6 +238,19 @@ def test_what_was_released_and_is_sent_again_is_received_again(modality: Modalit
     modality.custody.release(7)
     modality.custody.keep(modality.received(data))
     assert [row.state for row in modality.rows] == ["released", "held"]
+
+
+def test_a_person_may_forget_what_no_job_works_on(modality: Modality) -> None:
+    first = modality.send()
+    start(modality.custody)
+    with pytest.raises(PolicyError, match="works on"):
+        modality.custody.forget(first.id)
+    with modality.custody.ledger.begin() as session:
+        session.execute(update(Item).values(state=State.FAILED))
+    modality.custody.forget(first.id)
+    assert not modality.objects
+    with pytest.raises(PolicyError, match="no such"):
+        modality.custody.forget("0" * 32)
 
 
 def test_workers_read_the_arrival_where_it_lies_and_its_end_does_not_delete_it(

@@ -300,6 +300,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     signer = authority(tmp_path_factory.mktemp("tls"))
     signer.sign("listener", "127.0.0.1")
     signer.sign("modality")
+    authority(signer.certificate.parent, "elsewhere").sign("stranger")
     return signer
 
 
@@ -317,7 +318,8 @@ def tls_words(signer: Authority, name: str | None) -> tuple[str, ...]:
 
 @pytest.mark.peer("storescu", "openssl")
 @pytest.mark.parametrize(
-    ("anonymous", "name", "arrives"), [(False, "modality", True), (False, None, False), (True, None, True)]
+    ("anonymous", "name", "arrives"),
+    [(False, "modality", True), (False, None, False), (False, "stranger", False), (True, None, True)],
 )
 def test_over_tls_with_and_without_client_certificates(
     store: FolderStore, sent: Path, certificates: Authority, anonymous: bool, name: str | None, arrives: bool
