@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 from common.dicom.encapsulation import write_instance
 from common.network.command_set import Command, CommandSet, Element, encoded
 from common.network.reception import Arrived
-from common.network.storage_scp import Entrance, StorageServer
+from common.network.storage_scp import Custodian, Entrance, StorageServer
 from common.network.upper_layer import Patience
 from common.store import ObjectStore
 from common.store.folder import FolderStore
@@ -86,7 +86,7 @@ class Book:
 
 
 @contextmanager
-def listening(store: ObjectStore, book: Book | None = None, **entrance: object) -> Iterator[StorageServer]:
+def listening(store: ObjectStore, book: Custodian | None = None, **entrance: object) -> Iterator[StorageServer]:
     """A listener on a free port of this machine."""
     values = {"address": "127.0.0.1", "port": 0, "titles": lambda title: title == "CINEFARM", "patience": SHORT}
     with StorageServer(Entrance(**(values | entrance)), store, book or Book()) as server:  # type: ignore[arg-type]
