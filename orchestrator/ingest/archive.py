@@ -71,8 +71,7 @@ class ArchiveSource:
         """See Source."""
         from common.network.find import ArchiveFinder
 
-        settings = scope.settings
-        caller = Caller(settings.dicom_ae_title, settings.dicom_max_pdu_bytes, Timeouts(answer=SEARCH_SECONDS))
+        caller = Caller.of(scope.settings, Timeouts(answer=SEARCH_SECONDS))
         with ArchiveFinder(self.archive, caller, cap=self.asked.cap) as finder:
             yield from listed(finder, self.asked, self.archive.uri, scope)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from common.bandwidth import Pace
 from common.destinations import DicomDestination, parse_destination
-from common.errors import PolicyError, UnreadableSource
+from common.errors import UnreadableSource
 from common.logs import logger
-from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts
+from common.network.association import Caller, Timeouts
 from common.network.find import ArchiveFinder
 from common.network.query import Query
 from common.orders import Retrieval
@@ -64,7 +64,7 @@ def require_listed(retrieval: Retrieval, settings: Settings, check: Callable[[],
     archive = parse_destination(retrieval.place)
     if not isinstance(archive, DicomDestination):
         return
-    caller = Caller(settings.dicom_ae_title, settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES, Timeouts(answer=60.0))
+    caller = Caller.of(settings, Timeouts(answer=60.0))
     only = Query({"SOPInstanceUID": retrieval.sop_instance_uid})
     with ArchiveFinder(archive, caller, check=check) as finder:
         there = finder.instances(retrieval.study_uid, retrieval.series_uid, only)
@@ -82,4 +82,6 @@ def _fetch(retrieval: Retrieval, write: Callable[[bytes], object], settings: Set
             require_listed(retrieval, settings, pace.check)
             raise
         return
-    raise PolicyError("sources on DICOMweb servers are not in this release")
+    from workers.retrieve.web import fetch_from_web
+
+    fetch_from_web(retrieval, write, settings, pace)

@@ -10,7 +10,7 @@ from common.destinations import DicomDestination, parse_destination
 from common.dicom.sop_classes import LOOP_CLASSES
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
 from common.errors import DestinationRefused, DestinationUnavailable, PolicyError
-from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts, associate
+from common.network.association import Caller, Timeouts, associate
 from common.orders import Retrieval
 from common.settings import Settings
 from workers.retrieve.incoming import Incoming
@@ -50,8 +50,7 @@ def fetch_by_get(
     archive = parse_destination(retrieval.place)
     if not isinstance(archive, DicomDestination):
         raise PolicyError("only a DICOM archive gives instances by C-GET")
-    pdu_bytes = settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES
-    caller = Caller(settings.dicom_ae_title, pdu_bytes, Timeouts(answer=silence), pace)
+    caller = Caller.of(settings, Timeouts(answer=silence))
     guesses = candidates(retrieval)
     for classes in guesses:
         try:

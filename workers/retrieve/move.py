@@ -13,7 +13,7 @@ from common.destinations import DicomDestination, parse_destination
 from common.errors import DestinationRefused, DestinationUnavailable, PolicyError
 from common.logs import logger
 from common.network.arrivals import expect, newest, settle
-from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts, associate
+from common.network.association import Caller, Timeouts, associate
 from common.orders import Retrieval
 from common.settings import Settings
 from common.store import ObjectStore
@@ -79,10 +79,9 @@ def _moved(
     arrival_seconds: float,
 ) -> str:
     """Key of what has arrived."""
-    pdu_bytes = settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES
-    caller = Caller(settings.dicom_ae_title, pdu_bytes, Timeouts(answer=silence), pace)
+    caller, listener = Caller.of(settings, Timeouts(answer=silence)), settings.listen_aet or settings.dicom_ae_title
     with associate(dict.fromkeys(MODELS, _LITTLE_ENDIAN), archive, caller) as association:
-        tally = _ask(association, retrieval, settings.dicom_ae_title, pace, silence)
+        tally = _ask(association, retrieval, listener, pace, silence)
     if not tally.sent:
         raise why_nothing_came(tally)
     until = time.monotonic() + arrival_seconds
