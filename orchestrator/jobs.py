@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from uuid import uuid4
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from common.destinations import S3Destination, parse_destination
@@ -139,6 +139,8 @@ def ingest(
         BadMapping: two rows name one file.
         EnvironmentFault: an archive does not answer, or refuses the query.
     """
+    if again:
+        _forget_places(ledger, job_id)
     listing = Listing()
     scope = Scope(settings or Settings(), tuple(exclude), listing.ignored, stopped)
     for source in sources:
@@ -173,10 +175,19 @@ def _add(
         if item is not None and item.state is State.FOUND:
             for name, value in _supplied(store, found, mapping).items():
                 setattr(item, name, value)
-    for _, alike in groupby(sorted(rows, key=len), key=len):  # rows of one statement name the same columns
+    for _, alike in groupby(sorted(rows, key=sorted), key=sorted):  # rows of one statement name the same columns
         session.execute(insert(ITEMS), list(alike))  # past the unit of work, which costs more than the database
     listing.new += len(rows)
     listing.found += len(places)
+
+
+def _forget_places(ledger: Sessions, job_id: str) -> None:
+    """Folders, studies and series that could not be listed (their names end in '/') come again if they still cannot."""
+    with ledger.begin() as session:
+        failed = session.scalars(
+            select(Item.id).where(Item.job_id == job_id, Item.state == State.FAILED, Item.name.endswith("/"))
+        )
+        session.execute(delete(Item).where(Item.id.in_(failed.all())))
 
 
 def _row(job_id: str, number: int, found: Found) -> dict[str, Any]:
