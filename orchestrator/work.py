@@ -89,7 +89,9 @@ def retrieval(item: Item) -> Retrieval | None:
 
 def describe_order(item: Item, attempt: int) -> DescribeOrder:
     """The order to read what an item's source is."""
-    dot = item.name.rfind(".") if item.retrieval is None else -1  # an instance's name is its UID, which has no extension
+    dot = (
+        item.name.rfind(".") if item.retrieval is None else -1
+    )  # an instance's name is its UID, which has no extension
     extension = item.name[dot:].lower() if dot > item.name.rfind("/") else ""
     hint = extension if len(extension) <= 6 and extension[1:].isalnum() else ""
     return DescribeOrder(

@@ -67,6 +67,7 @@ def show_totals(
 
 def _cost(estimate: Estimate, destinations: int) -> str:
     totals, way = estimate.totals, estimate.transfer_seconds
+    unread = totals.counts[State.FOUND]
     said = [
         f"{totals.counts.total()} files, {words.size(totals.bytes_total)}",
         f"about {words.size(totals.whole.bytes_out)} to each of {destinations} destination(s)",
@@ -76,6 +77,7 @@ def _cost(estimate: Estimate, destinations: int) -> str:
         f"{words.size(totals.scratch_bytes(estimate.slots))} of scratch",
         f"{words.size(totals.evidence_bytes)} of evidence",
         f"{totals.split_items} in parts" if totals.split_items else "",
+        f"{unread} in an archive, of which nothing more is known before they are fetched" if unread else "",
         "" if estimate.full else "read by headers and index alone (--full reads all)",
     ]
     return "; ".join(filter(None, said)) + ". Nothing was moved."
