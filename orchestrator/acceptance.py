@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from common.destinations import DicomDestination, parse_destination
+from common.dicom.sop_classes import class_name
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES, by_uid, is_video, short
 from common.media import Description, Value
 from common.network.probe import Probed
@@ -96,7 +97,7 @@ class Acceptance(Value):
         if self.syntaxes is not None and uid not in self.syntaxes:
             return Obstacle("destination.syntax", "acceptance", f"{self.name} does not take {short(uid)}")
         if (sop_class_uid, uid) in self.refused:
-            why = f"{self.name} did not take {short(uid)} for class {sop_class_uid} when it was probed"
+            why = f"{self.name} took no {short(uid)} of class {class_name(sop_class_uid)} when it was probed"
             return Obstacle("destination.context", "acceptance", why)
         if not self.fragmentable and is_video(uid) and by_uid(uid).base_uid != uid:
             return Obstacle(

@@ -183,6 +183,11 @@ def video_class(uid: str) -> VideoClass:
         ) from None
 
 
+def class_name(uid: str) -> str:
+    """What people call a class: 'Video Endoscopic'; the UID of one that Cinefarm does not write."""
+    return _BY_UID[uid].name.removesuffix(" Image Storage") if uid in _BY_UID else uid
+
+
 def target_class(
     source_class_uid: str | None, *, modality: str, monochrome: bool, codec: str, requested: str | None
 ) -> Target:

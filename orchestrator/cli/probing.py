@@ -132,7 +132,7 @@ def _show(probed: Probed) -> None:
     """The services, then a table of syntaxes by class."""
     from rich.table import Table
 
-    from common.dicom.sop_classes import VIDEO_CLASSES
+    from common.dicom.sop_classes import VIDEO_CLASSES, class_name
     from common.dicom.transfer_syntaxes import short
     from orchestrator.cli.plain import stdout_console
 
@@ -145,7 +145,7 @@ def _show(probed: Probed) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("syntax")
     for row in VIDEO_CLASSES:
-        table.add_column(row.name.removesuffix(" Image Storage"))
+        table.add_column(class_name(row.uid))
     taken, asked = set(probed.taken), {*probed.taken, *probed.refused}
     for uid in dict.fromkeys(uid for _, uid in sorted(asked, key=lambda pair: _order(pair[1]))):
         cells = [
