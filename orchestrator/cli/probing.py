@@ -89,7 +89,9 @@ def _web(server: WebDestination, settings: Settings, *, as_json: bool) -> int:
     from common.network.web_probe import probe_web
 
     services = probe_web(server, settings)
-    lines = {each.name: f"{_ANSWERS[each.answers]}: {each.said}" for each in services}
+    lines = {
+        each.name: " ".join(filter(None, (f"{_ANSWERS[each.answers]}: {each.said}", each.hint))) for each in services
+    }
     facts: dict[str, object] = {"destination": server.uri, "services": [asdict(each) for each in services]}
     _answer(facts, as_json, lambda: _grid({"server": server.uri} | lines))
     return EXIT_ANSWERS if any(each.answers for each in services[1:]) else EXIT_NO_ASSOCIATION

@@ -13,11 +13,12 @@ import pytest
 from pydantic import TypeAdapter
 from support.descriptions import clip
 from support.orthanc import serve
+from support.web_archive import web_archive
 from typer.testing import CliRunner
 
 from common.destinations import DicomDestination
 from common.dicom.sop_classes import MULTIFRAME_TRUE_COLOR_SC, VIDEO_ENDOSCOPIC
-from common.errors import NoLegalPath
+from common.errors import NoLegalPath, PolicyError
 from common.network.association import Caller
 from common.network.probe import EXPLICIT_LITTLE, MOST_CONTEXTS, SERVICES, pairs, probe
 from common.recipes import ARCHIVE
@@ -132,6 +133,22 @@ def test_an_archive_that_is_away_is_exit_code_1(tmp_path: Path) -> None:
         cli, ["probe", f"dicom://PEER@127.0.0.1:{free_port()}", "--state", str(tmp_path)], standalone_mode=False
     )
     assert away.return_value == 1
+
+
+def test_a_web_server_is_asked_for_its_services() -> None:
+    with web_archive() as archive:
+        archive.script("STOW", lambda request: request.answer(400))
+        uri = f"dicomweb+http://127.0.0.1:{archive.port}/rs"
+        asked = CliRunner().invoke(cli, ["probe", uri, "--json"], standalone_mode=False)
+    said = json.loads(asked.stdout)
+    assert asked.return_value == 0
+    assert {each["name"]: each["answers"] for each in said["services"]}["QIDO-RS"] is True
+
+
+@pytest.mark.parametrize("place", ["/out", "s3://bucket"])
+def test_what_is_no_archive_is_not_probed(place: str) -> None:
+    with pytest.raises(PolicyError, match="only archives"):
+        CliRunner().invoke(cli, ["probe", place], standalone_mode=False, catch_exceptions=False)
 
 
 @pytest.mark.peer("storescp")
