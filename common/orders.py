@@ -273,6 +273,9 @@ class DeliverOrder(OrderBase):
         default="unknown", description="proof of arrival that is asked for, where STOW-RS is the way"
     )
     pdu_bytes: int | None = Field(default=None, description="longest PDU of the destination; None: by the settings")
+    keep_open: bool = Field(
+        default=True, description="the association may wait for the next object; not where their number is limited"
+    )
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split item; the fields above are the first's")
 
     @property

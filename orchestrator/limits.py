@@ -88,6 +88,7 @@ class Share:
     sharers: int
     verify: Verify
     pdu_bytes: int | None = None
+    keep_open: bool = True
 
 
 def queue_limit(session: Session, queue: str) -> int | None:
@@ -153,7 +154,7 @@ class Doors:
         row = self._rows[destination]
         known = Acceptance.model_validate(row.accepts) if row.accepts else Acceptance()
         sharers = max(1, min(slots, row.concurrent or slots))
-        return Share(row.bytes_per_second, sharers, known.verify, known.pdu_bytes)
+        return Share(row.bytes_per_second, sharers, known.verify, known.pdu_bytes, keep_open=row.concurrent is None)
 
     def _shut(self, job: Job, destination: str | None) -> bool:
         return destination in self._closed or not self._gate.is_open(job.window)

@@ -51,9 +51,12 @@ class Associations:
         peer: DicomDestination,
         caller: Caller,
         send: Callable[[StorageAssociation, Context], int],
+        *,
+        keep: bool = True,
     ) -> int:
         """``send`` an object over an association that has one of ``contexts``, the earlier the better; returns its status.
 
+        ``keep``: leave it open for the next one. Idle ones count where an archive limits associations.
         ``send`` is called a second time, over a new association, when one that was kept turns out to have been dropped.
 
         Raises:
@@ -63,14 +66,14 @@ class Associations:
         kept = self._take(key, contexts)
         if kept is not None:
             try:
-                return self._sent(key, kept, contexts, send)
+                return self._sent(key, kept, contexts, send, keep=keep)
             except ConnectionError:
                 pass
             except OSError as error:
                 raise DestinationUnavailable(_NO_ANSWER) from error
         fresh = self._open(key, contexts, caller)
         try:
-            return self._sent(key, fresh, contexts, send)
+            return self._sent(key, fresh, contexts, send, keep=keep)
         except OSError as error:
             raise DestinationUnavailable(_NO_ANSWER) from error
 
@@ -85,6 +88,8 @@ class Associations:
         association: StorageAssociation,
         contexts: list[Context],
         send: Callable[[StorageAssociation, Context], int],
+        *,
+        keep: bool,
     ) -> int:
         context = association.choose(contexts)
         if context is None:  # neither taken from the pool nor opened without one
@@ -95,7 +100,10 @@ class Associations:
             association.abort()
             raise
         self._note(key, context)
-        self._keep(key, association)
+        if keep:
+            self._keep(key, association)
+        else:
+            association.release()
         return status
 
     def _note(self, key: _Key, context: Context) -> None:

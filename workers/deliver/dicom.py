@@ -53,7 +53,9 @@ def deliver_to_archive(
         _require_identity(path, order)
         context = (order.sop_class_uid, order.transfer_syntax_uid)
         try:
-            status, syntax = store_file(path, context, order.sop_instance_uid, archive, caller)
+            status, syntax = store_file(
+                path, context, order.sop_instance_uid, archive, caller, keep_open=order.keep_open
+            )
         except ContextRefused as refusal:
             raise DestinationRefused(refusal.message, hint=_what_it_takes(order, archive, caller)) from None
     said = judge(status)
@@ -62,7 +64,13 @@ def deliver_to_archive(
 
 
 def store_file(
-    path: Path, context: Context, sop_instance_uid: str, peer: DicomDestination, caller: Caller
+    path: Path,
+    context: Context,
+    sop_instance_uid: str,
+    peer: DicomDestination,
+    caller: Caller,
+    *,
+    keep_open: bool = True,
 ) -> tuple[int, str]:
     """Send the data set of a DICOM file (its preamble and file meta stay here); returns the C-STORE status, and its syntax.
 
@@ -85,7 +93,7 @@ def store_file(
             data = AsStored(stream, offset) if chosen[1] == syntax_uid else AsImplicit(stream, offset)
             return association.store(data, chosen, sop_instance_uid, caller)
 
-        status = ASSOCIATIONS.use(contexts, peer, caller, send)
+        status = ASSOCIATIONS.use(contexts, peer, caller, send, keep=keep_open)
     return status, sent[-1]
 
 

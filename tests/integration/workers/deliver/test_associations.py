@@ -44,7 +44,6 @@ class Archive:
 
     contexts: tuple[tuple[str, str], ...] = ((ENDOSCOPY, H264),)
     script: Callable[[evt.Event], int] = lambda _: 0x0000
-    settings: dict[str, object] = field(default_factory=dict)
     offers: list[list[tuple[str, str]]] = field(default_factory=list)
     stored: list[bytes] = field(default_factory=list)
     ended: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -53,8 +52,6 @@ class Archive:
         self.entity = AE(ae_title="PEER")
         for sop_class, syntax in self.contexts:
             self.entity.add_supported_context(sop_class, syntax)
-        for name, value in self.settings.items():
-            setattr(self.entity, name, value)
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, self._accept),
@@ -116,12 +113,12 @@ def test_an_idle_association_is_released(outbox: Any, archive: Callable[..., Arc
     assert peer.ended.acquire(timeout=10)
 
 
-def test_none_is_kept_where_none_is_wanted(outbox: Any, archive: Callable[..., Archive], monkeypatch: Any) -> None:
-    monkeypatch.setattr(ASSOCIATIONS, "idle_seconds", 0.0)
+def test_none_is_kept_where_their_number_is_limited(outbox: Any, archive: Callable[..., Archive]) -> None:
     peer = archive()
-    port, order = peer.start(), outbox.instance()
-    for _ in range(2):
-        outbox.send(order, port)
+    port, order = peer.start(), outbox.instance().model_copy(update={"keep_open": False})
+    outbox.send(order, port)
+    assert peer.ended.acquire(timeout=10)
+    assert outbox.send(order, port).proof == "status 0000"
     assert len(peer.offers) == 2
 
 
