@@ -30,7 +30,7 @@ class Arrived:
         note = json.loads(self._store.get(key))
         if note["digest"] != part.instance_digest:
             return None
-        return DeliverDone(location=part.sop_instance_uid, proof=note["proof"], warning=note["warning"])
+        return DeliverDone(location=part.sop_instance_uid, proof=note["proof"], warning=note.get("warning", ""))
 
     def note(self, part: DeliverOrder, done: DeliverDone) -> None:
         """The destination has confirmed this part."""
