@@ -16,6 +16,7 @@ CinefarmError
 │   ├── StoreFault        the object store did not do what it was asked
 │   ├── DestinationUnavailable  the archive did not answer or had no room: try later
 │   ├── DestinationRefused      the archive said no, for good
+│   ├── RetrievalFailed         the archive tried to send a source and failed
 │   ├── PeerFault         a peer that called us broke the protocol, fell silent or went away
 │   ├── HardwareFailed    a device for encoding failed or lacks what was asked: the CPU takes over
 │   ├── ResourceLimit     a limit on time, memory or output size was met
@@ -163,6 +164,10 @@ class DestinationRefused(EnvironmentFault):
 
 class PeerFault(EnvironmentFault):
     """A peer that called us broke the protocol, fell silent or went away: its association ends, and it may call again."""
+
+
+class RetrievalFailed(EnvironmentFault):
+    """An archive tried to send an instance that is a source, and failed: once more may help, not for days."""
 
 
 class HardwareFailed(EnvironmentFault):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from common.bandwidth import Pace
 from common.destinations import DicomDestination, parse_destination
-from common.errors import UnreadableSource
+from common.errors import RetrievalFailed, UnreadableSource
 from common.logs import logger
 from common.network.association import Caller, Timeouts
 from common.network.find import ArchiveFinder
@@ -14,7 +14,7 @@ from common.network.query import Query
 from common.orders import Retrieval
 from common.settings import Settings
 from common.store import ObjectStore
-from workers.retrieve.suboperations import NotSent, gone
+from workers.retrieve.suboperations import gone
 
 log = logger(__name__)
 
@@ -27,7 +27,7 @@ def bring(
     Raises:
         DestinationUnavailable: the archive is away or busy: try again.
         DestinationRefused: it does not give this instance to us in this way.
-        NotSent: it tried and failed.
+        RetrievalFailed: it tried and failed.
         UnreadableSource: it has no such instance (any more), or gives other bytes than when it was described.
         StoreFault: our store cannot take it.
         LeaseLost: the attempt was revoked.
@@ -39,7 +39,7 @@ def bring(
 
         try:
             fetch_by_move(retrieval, key, store, settings, pace)
-        except NotSent:
+        except RetrievalFailed:
             require_listed(retrieval, settings, pace.check)
             raise
         return
@@ -78,7 +78,7 @@ def _fetch(retrieval: Retrieval, write: Callable[[bytes], object], settings: Set
 
         try:
             fetch_by_get(retrieval, write, settings, pace)
-        except NotSent:
+        except RetrievalFailed:
             require_listed(retrieval, settings, pace.check)
             raise
         return

@@ -9,12 +9,12 @@ from common.bandwidth import Pace
 from common.destinations import DicomDestination, parse_destination
 from common.dicom.sop_classes import LOOP_CLASSES
 from common.dicom.transfer_syntaxes import VIDEO_SYNTAXES
-from common.errors import DestinationRefused, DestinationUnavailable, PolicyError
+from common.errors import DestinationRefused, DestinationUnavailable, PolicyError, RetrievalFailed
 from common.network.association import Caller, Timeouts, associate
 from common.orders import Retrieval
 from common.settings import Settings
 from workers.retrieve.incoming import Incoming
-from workers.retrieve.suboperations import PENDING, NotSent, Tally, why_nothing_came
+from workers.retrieve.suboperations import PENDING, Tally, why_nothing_came
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -43,7 +43,7 @@ def fetch_by_get(
     Raises:
         DestinationUnavailable: the archive is away, busy, or ended the connection: try again.
         DestinationRefused: it does not send this class by C-GET, or sent another instance.
-        NotSent: it tried and failed.
+        RetrievalFailed: it tried and failed.
         UnreadableSource: it has no such instance (any more).
         LeaseLost: the attempt was revoked.
     """
@@ -57,7 +57,7 @@ def fetch_by_get(
             _get(
                 retrieval, classes, archive, caller, Incoming(retrieval.sop_instance_uid, write, pace, silence=silence)
             )
-        except NotSent:
+        except RetrievalFailed:
             if classes is guesses[-1]:
                 raise
         else:
@@ -121,7 +121,9 @@ def _model(association: Association, classes: tuple[str, ...]) -> str:
             "the archive does not send by C-GET", hint="Use .retrieve=move, and allow C-GET for our AE title if it can."
         )
     if not any(context.abstract_syntax in classes and context.as_scp for context in accepted):
-        raise NotSent(f"the archive does not send SOP class {', '.join(classes)} by C-GET", hint="Use .retrieve=move.")
+        raise RetrievalFailed(
+            f"the archive does not send SOP class {', '.join(classes)} by C-GET", hint="Use .retrieve=move."
+        )
     return model
 
 

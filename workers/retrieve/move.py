@@ -52,7 +52,7 @@ def fetch_by_move(
     Raises:
         DestinationUnavailable: the archive is away, busy, or ended the connection; or nothing arrived: try again.
         DestinationRefused: it does not move, or does not know our listener.
-        NotSent: it tried and failed.
+        RetrievalFailed: it tried and failed.
         UnreadableSource: it has no such instance (any more).
         StoreFault: the store cannot be read or written.
         LeaseLost: the attempt was revoked.

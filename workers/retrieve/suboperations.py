@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.errors import CinefarmError, DestinationRefused, DestinationUnavailable, EnvironmentFault, UnreadableSource
+from common.errors import CinefarmError, DestinationRefused, DestinationUnavailable, RetrievalFailed, UnreadableSource
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -17,10 +17,6 @@ _OUT_OF_RESOURCES = (0xA700, 0xA701, _UNABLE)
 _NO_SUCH_DESTINATION = 0xA801
 
 LOG_HINT = "The archive's own log tells why."
-
-
-class NotSent(EnvironmentFault):
-    """The archive tried to send the instance and failed: once more may help, not for days."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def why_nothing_came(tally: Tally) -> CinefarmError:
     """The error of a retrieval that ended without the instance."""
     status = f"(status {tally.status:04X})"
     if tally.status in (SUCCESS, WARNING, _UNABLE) and tally.failed:
-        return NotSent(
+        return RetrievalFailed(
             f"the archive could not send the instance {status}: {tally.failed} sub-operation failed",
             hint="Perhaps it keeps it in a transfer syntax that it does not send, or has lost its file. " + LOG_HINT,
         )
@@ -71,5 +67,5 @@ def why_nothing_came(tally: Tally) -> CinefarmError:
             hint="Register our listener there: its AE title (CINEFARM_DICOM_AE_TITLE), host and port; or use .retrieve=get.",
         )
     if tally.status >> 12 == 0xC or tally.status == 0x0110:
-        return NotSent(f"the archive was unable to send the instance {status}", hint=LOG_HINT)
+        return RetrievalFailed(f"the archive was unable to send the instance {status}", hint=LOG_HINT)
     return DestinationRefused(f"the archive refuses to send the instance {status}", hint=LOG_HINT)

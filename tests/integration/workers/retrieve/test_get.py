@@ -22,6 +22,7 @@ from common.errors import (
     DestinationRefused,
     DestinationUnavailable,
     LeaseLost,
+    RetrievalFailed,
     StoreFault,
     UnreadableSource,
 )
@@ -30,7 +31,6 @@ from common.settings import Settings
 from common.store.folder import FolderStore
 from workers.retrieve.bring import bring
 from workers.retrieve.get import MODELS, fetch_by_get
-from workers.retrieve.suboperations import NotSent
 
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.3.1"
 ENDOSCOPY = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
@@ -189,7 +189,7 @@ def test_an_instance_among_others_is_taken_alone(store: FolderStore) -> None:
     [
         (0xA701, DestinationUnavailable, "out of resources"),
         (0xA900, DestinationRefused, "refuses to send"),
-        (0xC001, NotSent, "unable to send"),
+        (0xC001, RetrievalFailed, "unable to send"),
     ],
 )
 def test_failures_are_told_in_words(
