@@ -18,6 +18,7 @@ CinefarmError
 │   ├── DestinationRefused      the archive said no, for good
 │   ├── RetrievalFailed         the archive tried to send a source and failed
 │   ├── PeerFault         a peer that called us broke the protocol, fell silent or went away
+│   ├── NotProven               the archive took the object and does not prove that it keeps it
 │   ├── HardwareFailed    a device for encoding failed or lacks what was asked: the CPU takes over
 │   ├── ResourceLimit     a limit on time, memory or output size was met
 │   └── LeaseLost         this attempt was given to somebody else: stop, do not report a failure
@@ -168,6 +169,12 @@ class PeerFault(EnvironmentFault):
 
 class RetrievalFailed(EnvironmentFault):
     """An archive tried to send an instance that is a source, and failed: once more may help, not for days."""
+
+
+class NotProven(EnvironmentFault):
+    """The destination took the object and does not prove that it keeps it as it was sent."""
+
+    retryable = False
 
 
 class HardwareFailed(EnvironmentFault):

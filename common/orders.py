@@ -292,7 +292,37 @@ class DeliverOrder(OrderBase):
         return tuple(self.model_copy(update=one | {"parts": ()}) for one in each) or (self,)
 
 
-AnyOrder = DescribeOrder | TranscodeOrder | SplitOrder | ChunkOrder | AssembleOrder | DeliverOrder
+class Awaited(Value):
+    """One instance that an archive has taken and is to prove that it keeps."""
+
+    delivery: int = Field(description="the ledger's number of its delivery")
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    instance_key: str = Field(default="", description="our own copy, which what is read back must equal")
+
+
+class CommitOrder(OrderBase):
+    """Ask an archive to commit itself to instances that it has taken (PS3.4 J.3.2). Result: CommitDone."""
+
+    kind: Literal["commit"] = "commit"
+    destination: str = Field(description="URI: dicom://AET@host:port")
+    transaction_uid: str
+    instances: tuple[Awaited, ...]
+
+
+class VerifyOrder(OrderBase):
+    """Ask an archive what it holds. Result: VerifyDone."""
+
+    kind: Literal["count", "read"] = Field(description="find each instance by C-FIND; read it back and compare")
+    destination: str = Field(description="URI: dicom://AET@host:port")
+    instances: tuple[Awaited, ...]
+
+
+AnyOrder = (
+    DescribeOrder | TranscodeOrder | SplitOrder | ChunkOrder | AssembleOrder | DeliverOrder | CommitOrder | VerifyOrder
+)
 WorkOrder = Annotated[AnyOrder, Field(discriminator="kind")]
 ORDERS: TypeAdapter[AnyOrder] = TypeAdapter(WorkOrder)
 
@@ -411,6 +441,48 @@ class DeliverDone(Value):
     )
 
 
+class Uncommitted(Value):
+    """An instance that an archive does not commit itself to."""
+
+    sop_instance_uid: str
+    reason: int = Field(description="Failure Reason (0008,1197): PS3.4 J.4.1.2, PS3.3 C.14.1.1; 0: it gave none")
+
+
+class CommitReport(Value):
+    """An archive's answer to a transaction (N-EVENT-REPORT, PS3.4 J.3.3)."""
+
+    transaction_uid: str
+    committed: tuple[str, ...] = Field(default=(), description="SOP Instance UIDs")
+    failed: tuple[Uncommitted, ...] = ()
+
+
+class CommitDone(Value):
+    """What an archive said when it was asked. Without ``report`` it has not answered yet: that comes later, or never."""
+
+    kind: Literal["commit"] = "commit"
+    refused: str = Field(default="", description="why it does not commit at all; empty: it took the request")
+    report: CommitReport | None = None
+
+
+class Different(Value):
+    """An instance that came back other than it was sent, in words without values."""
+
+    sop_instance_uid: str
+    words: str
+
+
+class VerifyDone(Value):
+    """What an archive holds of the instances of a VerifyOrder."""
+
+    kind: Literal["verify"] = "verify"
+    unable: str = Field(default="", description="why it cannot be asked at all; empty: it was")
+    found: tuple[str, ...] = Field(default=(), description="SOP Instance UIDs")
+    missing: tuple[str, ...] = ()
+    different: tuple[Different, ...] = ()
+    read: bool = Field(default=False, description="the found ones were read back and compared")
+    proof: str = Field(default="", description="how the found ones were proven, for people")
+
+
 class Failure(Value):
     """An error on its way over the broker."""
 
@@ -434,7 +506,7 @@ class Failure(Value):
         )
 
 
-AnyDone = DescribeDone | TranscodeDone | SplitDone | ChunkDone | DeliverDone
+AnyDone = DescribeDone | TranscodeDone | SplitDone | ChunkDone | DeliverDone | CommitDone | VerifyDone
 Done = Annotated[AnyDone, Field(discriminator="kind")]
 
 

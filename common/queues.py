@@ -19,6 +19,9 @@ TASK_OF_KIND = {
     "chunk": "cinefarm.chunk",
     "assemble": "cinefarm.assemble",
     "deliver": "cinefarm.deliver",
+    "commit": "cinefarm.commit",
+    "count": "cinefarm.count",
+    "read": "cinefarm.read",
 }
 PROBE_TASK = "cinefarm.probe"
 PROBE_PREFIX = "probe."

@@ -174,6 +174,29 @@ class Settings(BaseSettings):
     dicom_ae_title: str = Field(
         default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
     )
+    commitment_hours: float = Field(
+        default=48.0,
+        gt=0,
+        description="how long an archive may take to prove that it keeps what it took, h; reports a day late are normal",
+    )
+    commitment_again_hours: float = Field(
+        default=6.0, gt=0, description="wait for an archive's report before it is asked again, as a new transaction, h"
+    )
+    commit_report_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        description="wait for an archive's report on the association of the request, s; later it opens one to our listener",
+    )
+    commit_gather_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        description="wait before an archive is asked about an instance, so that one request covers many, s",
+    )
+    commit_wait_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        description="how long `cinefarm migrate` waits at its end for archives to prove what they took, s; the same command goes on",
+    )
     dicom_max_pdu_bytes: int = Field(
         default=131_072,
         description="longest PDU offered and sent, bytes; 0: the default (an unlimited one holds the whole file in memory)",

@@ -18,6 +18,7 @@ from orchestrator.chunk_policy import Policy
 from orchestrator.ledger.database import Sessions, open_ledger
 from orchestrator.ledger.locks import Leadership
 from orchestrator.loop import Orchestrator
+from orchestrator.proof import Patience
 from orchestrator.recorder import Recorder
 from orchestrator.watcher import Watcher
 
@@ -95,6 +96,7 @@ def build_orchestrator(
     leadership: Leadership | None = None,
 ) -> Orchestrator:
     """The loop with its parts."""
+    patience = Patience.of(settings)
     return Orchestrator(
         ledger,
         store,
@@ -104,9 +106,11 @@ def build_orchestrator(
             store,
             max_attempts=settings.max_attempts,
             queues=lambda: [queue for queue, slots in broker.slots().items() if slots],
+            patience=patience,
         ),
         Watcher(ledger, broker, grace_seconds=settings.lease_grace_seconds, max_attempts=settings.max_attempts),
         leadership or Leadership(ledger.kw["bind"]),
         overrun_seconds=settings.window_overrun_seconds,
         chunks=Policy.of(settings),
+        patience=patience,
     )

@@ -19,13 +19,14 @@ from common.logs import logger
 from common.orders import AnyOrder, Failure
 from common.stages import State, check_transition
 from common.store import ObjectStore
-from orchestrator import chunking, limits, work
+from orchestrator import asking, chunking, limits, work
 from orchestrator.broker import Broker
 from orchestrator.chunk_policy import Policy
 from orchestrator.fetching import Fetches
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import try_lock_transaction
 from orchestrator.ledger.schema import Attempt, Chunk, Delivery, Item, Job, now
+from orchestrator.proof import Patience
 from orchestrator.sources import Sources
 from orchestrator.window import Window
 
@@ -57,6 +58,7 @@ def dispatch(
     overrun_seconds: float = 0.0,
     chunks: Policy | None = None,
     window: Window | None = None,
+    patience: Patience | None = None,
     clock: Callable[[], datetime] = now,
 ) -> int:
     """Fill the windows once; returns how many orders went out.
@@ -65,17 +67,19 @@ def dispatch(
     ``overrun_seconds``: how far the estimate of an order may reach past the end of its time window.
     ``chunks``: when one long video is encoded by several workers.
     ``window``: how fast orders end; the caller keeps it from turn to turn.
+    ``patience``: how long archives are given to prove what they took.
 
     The attempt is written before the message is sent: a crash between the two leaves a queued attempt without a message,
     which the watcher sends again. The other order could run work that the ledger does not know.
     """
     sources, policy, window = sources or Sources(store), chunks or Policy(), window or Window()
+    patience = patience or Patience()
     slots = broker.slots()
     sent = 0
     for queue in slots:
         with ledger.begin() as session:
             gate = limits.Gate(clock(), overrun_seconds)
-            orders = _fill(session, sources, queue, slots[queue], gate, policy, window)
+            orders = _fill(session, sources, queue, slots[queue], gate, policy, window, patience)
         if orders:
             broker.send_all(orders, queue)
         for order in orders:
@@ -92,7 +96,14 @@ def dispatch(
 
 
 def _fill(
-    session: Session, sources: Sources, queue: str, slots: int, gate: limits.Gate, policy: Policy, window: Window
+    session: Session,
+    sources: Sources,
+    queue: str,
+    slots: int,
+    gate: limits.Gate,
+    policy: Policy,
+    window: Window,
+    patience: Patience,
 ) -> list[Order]:
     if not try_lock_transaction(session, f"window:{queue}"):
         return []  # another replica fills it now; counting beside it would fill it twice
@@ -102,7 +113,10 @@ def _fill(
         most = min(most, limit)
     if most <= out:
         return []
-    orders = _take(session, sources, queue, most - out, slots, max(0, slots - out), gate, policy)
+    if queue == queues.DELIVER:
+        orders = _take_deliveries(session, most - out, slots, gate, patience)
+    else:
+        orders = _take(session, sources, queue, most - out, slots, max(0, slots - out), gate, policy)
     window.filled(queue, most - out, len(orders))
     return orders
 
@@ -110,6 +124,17 @@ def _fill(
 def _open_attempts(session: Session, queue: str) -> int:
     statement = select(func.count()).select_from(Attempt).where(Attempt.queue == queue, Attempt.state.in_(OPEN))
     return session.scalar(statement) or 0
+
+
+def _take_deliveries(session: Session, free: int, slots: int, gate: limits.Gate, patience: Patience) -> list[Order]:
+    """What archives are asked comes first: it is short, covers many, and frees the store."""
+    doors = limits.Doors(session, gate)
+    asked: list[Order] = []
+    for order, delivery in asking.due(session, _working_jobs(session, gate), free, doors, gate.moment, patience):
+        _open(session, order, queues.DELIVER, delivery)
+        asked.append(order)
+    ready = _ready_deliveries(session, free - len(asked), doors, gate)
+    return asked + [_begin_deliver(session, *pair, doors.share(pair[1].destination, slots)) for pair in ready]
 
 
 def _take(
@@ -122,10 +147,6 @@ def _take(
     gate: limits.Gate,
     policy: Policy,
 ) -> list[Order]:
-    if queue == queues.DELIVER:
-        doors = limits.Doors(session, gate)
-        ready = _ready_deliveries(session, free, doors, gate)
-        return [_begin_deliver(session, *pair, doors.share(pair[1].destination, slots)) for pair in ready]
     if queue == queues.DESCRIBE:
         fetches = Fetches(limits.Doors(session, gate), slots)
         found = _brought(sources, list(_ready_items(session, State.FOUND, queue, free, gate, fetches)))

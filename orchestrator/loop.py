@@ -16,6 +16,7 @@ from orchestrator.devices import DeviceWatch
 from orchestrator.dispatcher import dispatch
 from orchestrator.ledger.database import LedgerAway, Sessions
 from orchestrator.ledger.locks import Leadership
+from orchestrator.proof import Patience
 from orchestrator.recorder import Recorder
 from orchestrator.sources import Sources
 from orchestrator.watcher import Watcher
@@ -45,6 +46,7 @@ class Orchestrator:
         *,
         overrun_seconds: float = 0.0,
         chunks: Policy | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -55,6 +57,7 @@ class Orchestrator:
         self._leadership = leadership
         self._overrun_seconds = overrun_seconds
         self._chunks = chunks or Policy()
+        self._patience = patience or Patience()
         self._window = Window()
         self._devices = DeviceWatch(ledger, broker, recorder)
         self._next_sweep = self._next_dispatch = 0.0
@@ -82,6 +85,7 @@ class Orchestrator:
                     overrun_seconds=self._overrun_seconds,
                     chunks=self._chunks,
                     window=self._window,
+                    patience=self._patience,
                 )
                 self._next_dispatch, self._ended = time.monotonic() + DISPATCH_SECONDS, 0
         except LedgerAway as error:

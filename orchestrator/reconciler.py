@@ -30,8 +30,8 @@ PAGE = 500
 INSTANCE = re.compile(r"/instance(-\d+)?\.dcm(\.[0-9a-f]+\.arrived)?$")
 """Whole instances, the parts of split ones, and the notes of which parts have arrived; not the evidence."""
 
-UNSETTLED = [State.FOUND, State.DESCRIBED, State.PLANNED, State.QUEUED, State.RUNNING, State.PRODUCED, State.FAILED]
-"""Whose instance is kept: of what goes on, and of a failed delivery, so that a retry need not encode again."""
+UNSETTLED = [state for state in State if not state.is_end] + [State.FAILED]
+"""Whose instance is kept: of what goes on (archives may say that they lost it), and of a failed delivery for its retry."""
 
 Gone = Callable[[Item, list[Delivery]], bool]
 

@@ -25,9 +25,9 @@ from common.orders import (
     WorkResult,
 )
 from common.recipes import Audio, Hardware, Profile
-from common.stages import State, check_transition
+from common.stages import State
 from common.store import ObjectStore
-from orchestrator import breaker, chunking
+from orchestrator import breaker, chunking, commitment, deliveries
 from orchestrator.accepting import destinations_of
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
@@ -35,7 +35,9 @@ from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
+from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
+from orchestrator.proof import Patience
 from orchestrator.work import is_arrival, source_key
 
 log = logger(__name__)
@@ -54,9 +56,11 @@ class Recorder:
         *,
         max_attempts: int,
         queues: Callable[[], Collection[str]] = tuple,
+        patience: Patience | None = None,
     ) -> None:
         """``queues``: those that live workers serve, asked only where a job allows devices."""
         self._queues = queues
+        self._patience = patience or Patience()
         self._ledger = ledger
         self._store = store
         self._max_attempts = max_attempts
@@ -93,9 +97,10 @@ class Recorder:
             with self._ledger.begin() as session:
                 _held = _lock(session, [result])
                 because_of(session, result.order_id)
-                item = self._open_item(session, result.model_copy(update={"done": None, "failure": fault}))
+                broken = result.model_copy(update={"done": None, "failure": fault})
+                item = None if self._is_proof(session, broken) else self._open_item(session, broken)
                 if item is not None and not item.state.is_end:
-                    _fail(item, fault)
+                    fail(item, fault)
 
     def _record(self, results: Sequence[WorkResult]) -> None:
         with self._ledger.begin() as session:
@@ -111,6 +116,8 @@ class Recorder:
 
     def _apply(self, session: Session, result: WorkResult, shared: set[str]) -> None:
         because_of(session, result.order_id)
+        if self._is_proof(session, result):
+            return
         item = self._open_item(session, result)
         if item is None:
             log.warning("late_result_dropped", order=result.order_id, item=result.item_id, worker=result.worker)
@@ -137,6 +144,26 @@ class Recorder:
             session.info.setdefault("spent", []).append(source_key(item))
         log.info("result_recorded", order=result.order_id, item=result.item_id, failed=result.failure is not None)
 
+    def _is_proof(self, session: Session, result: WorkResult) -> bool:
+        """Record an archive's answer about many deliveries; False: it is about one item."""
+        attempt = session.get(Attempt, result.order_id)
+        if attempt is None or attempt.kind not in commitment.KINDS or attempt.state not in OPEN:
+            return False
+        rows = commitment.locked(session, commitment.covered(attempt))
+        transaction_uid = attempt.order.get("transaction_uid", "")
+        self._close(attempt, result)
+        commitment.answered(
+            session,
+            attempt,
+            result,
+            rows,
+            transaction_uid=transaction_uid,
+            patience=self._patience,
+            max_attempts=self._max_attempts,
+        )
+        log.info("result_recorded", order=result.order_id, deliveries=len(rows), failed=result.failure is not None)
+        return True
+
     def _open_item(self, session: Session, result: WorkResult) -> Item | None:
         """Close the result's attempt; its locked item, or None when the attempt is over or nobody wants its result now."""
         attempt = session.get(Attempt, result.order_id)
@@ -158,10 +185,10 @@ class Recorder:
         if item.retrieval is not None:  # the archive did not say how large it is
             item.size_bytes = description.size_bytes
         item.digest = description.digest
-        _move(item, State.DESCRIBED)
+        move(item, State.DESCRIBED)
         twin = _twin(session, item, header_counts=description.dicom is None) if twins else None
         if twin is not None:
-            _move(item, State.SKIPPED, f"the same bytes as {twin.name}")
+            move(item, State.SKIPPED, f"the same bytes as {twin.name}")
             return
         self._plan(session, item, description, rung=0)
 
@@ -194,15 +221,15 @@ class Recorder:
                 uncut=uncut,
             )
         except CinefarmError as error:
-            _fail(item, Failure.of(error))
+            fail(item, Failure.of(error))
             return
         except Exception as error:  # a bug in a rule costs this item, not the farm
             log.exception("planning_broke", item=item.id)
-            _fail(item, Failure.of(InternalFault(f"planning broke with {type(error).__name__}")))
+            fail(item, Failure.of(InternalFault(f"planning broke with {type(error).__name__}")))
             return
         item.plan = made.model_dump(mode="json")
         item.attempts = 0
-        _move(item, State.PLANNED, made.reason)
+        move(item, State.PLANNED, made.reason)
 
     def _profile(self, job: Job) -> Profile:
         """Read once a job: thousands of items follow each other."""
@@ -215,7 +242,7 @@ class Recorder:
         done = Plan.model_validate(item.plan)
         broken = [finding for finding in made.findings if finding.severity == "error"]
         if broken:
-            _move(
+            move(
                 item,
                 State.QUARANTINED,
                 f"not conforming: {broken[0].found}, required {broken[0].required} ({broken[0].clause})",
@@ -223,10 +250,10 @@ class Recorder:
         elif made.verdict.passed:
             self._produced(session, item)
         elif done.rung + 1 < done.rungs:
-            _move(item, State.PLANNED)
+            move(item, State.PLANNED)
             self._replan(session, item, done, made)
         else:
-            _move(item, State.QUARANTINED, "gate not met: " + "; ".join(made.verdict.misses))
+            move(item, State.QUARANTINED, "gate not met: " + "; ".join(made.verdict.misses))
 
     def _replan(self, session: Session, item: Item, done: Plan, made: TranscodeDone) -> None:
         description = Description.model_validate(item.description)
@@ -235,42 +262,19 @@ class Recorder:
         item.reason += f" (rung {done.rung + 1} of {done.rungs} missed the gate: {'; '.join(made.verdict.misses)})"
 
     def _produced(self, session: Session, item: Item) -> None:
-        job = session.get_one(Job, item.job_id)
-        known = {delivery.destination: delivery for delivery in _deliveries(session, item)}
-        for destination in job.destinations:
-            delivery = known.get(destination)
-            if delivery is None:
-                session.info["deliveries"][item.id].append(
-                    Delivery(item_id=item.id, job_id=job.id, destination=destination, state="pending")
-                )
-                session.add(session.info["deliveries"][item.id][-1])
-            else:
-                delivery.state, delivery.attempts, delivery.failure = "pending", 0, None
+        new = deliveries.begin(item, session.get_one(Job, item.job_id), _deliveries(session, item))
+        session.info["deliveries"][item.id].extend(new)
+        session.add_all(new)
         item.attempts = 0
-        _move(item, State.PRODUCED, Plan.model_validate(item.plan).reason if not item.reason else item.reason)
+        move(item, State.PRODUCED, Plan.model_validate(item.plan).reason if not item.reason else item.reason)
 
     def _delivered(self, session: Session, item: Item, attempt: Attempt, done: DeliverDone) -> None:
-        delivery = session.get_one(Delivery, attempt.delivery_id)
-        delivery.state, delivery.location, delivery.proof = "delivered", done.location, done.proof
-        self._settle(session, item)
-
-    def _settle(self, session: Session, item: Item) -> None:
-        deliveries = _deliveries(session, item)
-        if any(delivery.state in ("pending", "out") for delivery in deliveries):
-            return
-        failed = [delivery for delivery in deliveries if delivery.state == "failed"]
-        if failed:
-            _fail(item, Failure.model_validate(failed[0].failure))
-            return
-        for state in (State.DELIVERED, State.COMMITTED, State.DONE):
-            _move(item, state)
-        # the destinations have proven that they hold it: the store keeps the evidence only
-        made = TranscodeDone.model_validate(item.result)
-        session.info.setdefault("spent", []).extend(part.instance_key for part in made.instances)
+        deliveries.arrive(session, session.get_one(Delivery, attempt.delivery_id), done, self._patience, now())
+        deliveries.settle(session, item, _deliveries(session, item))
 
     def _failed(self, session: Session, item: Item, attempt: Attempt, failure: Failure) -> None:
         if failure.code == "NotVideo":
-            _move(item, State.SKIPPED, failure.message)
+            move(item, State.SKIPPED, failure.message)
             return
         if failure.code == HardwareFailed.__name__ and attempt.kind == "transcode":
             self.fall_back(session, item, failure.message)
@@ -284,7 +288,7 @@ class Recorder:
         elif chunking.failed(session, item, attempt, failure, wait, self._store):
             return
         elif wait is None:
-            _fail(item, failure)
+            fail(item, failure)
         else:
             retry_later(item, wait)
 
@@ -309,12 +313,12 @@ class Recorder:
         made = TranscodeDone.model_validate(item.result)
         if any(self._store.size(part.instance_key) is None for part in made.instances):
             delivery.state = "pending"
-            _move(item, State.PLANNED, "the stored instance was lost before it was delivered: it is made again")
+            move(item, State.PLANNED, "the stored instance was lost before it was delivered: it is made again")
             return
         delivery.failure = failure.model_dump(mode="json")
         if wait is None:
             delivery.state = "failed"
-            self._settle(session, item)
+            deliveries.settle(session, item, _deliveries(session, item))
             return
         delivery.state = "pending"
         delivery.not_before = now() + timedelta(seconds=wait)
@@ -328,10 +332,10 @@ def _lock(session: Session, results: Sequence[WorkResult]) -> list[Attempt | Ite
     wanted_items = select(Item).where(Item.id.in_({attempt.item_id for attempt in attempts})).order_by(Item.id)
     items = session.scalars(wanted_items.with_for_update(key_share=True)).all()
     jobs = session.scalars(select(Job).where(Job.id.in_({item.job_id for item in items})))
-    session.info["deliveries"] = deliveries = defaultdict(list)
+    session.info["deliveries"] = of_item = defaultdict(list)
     wanted_deliveries = select(Delivery).where(Delivery.item_id.in_([item.id for item in items]))
     for delivery in session.scalars(wanted_deliveries.order_by(Delivery.id)):
-        deliveries[delivery.item_id].append(delivery)
+        of_item[delivery.item_id].append(delivery)
     return [*attempts, *items, *jobs]
 
 
@@ -342,13 +346,6 @@ def _shared_digests(session: Session, results: Sequence[WorkResult]) -> set[str]
         lock_transaction(session, f"twin:{digest}")  # of two copies described at once, one goes on
     known = session.scalars(select(Item.digest).where(Item.digest.in_(digests))) if digests else ()
     return {*(digest for digest in known if digest), *(digest for digest, count in digests.items() if count > 1)}
-
-
-def retry_later(item: Item, wait_seconds: float) -> None:
-    """Put an item back to where its next attempt begins."""
-    if item.state in (State.QUEUED, State.RUNNING):
-        item.state = check_transition(item.state, State.PLANNED)
-    item.not_before = now() + timedelta(seconds=wait_seconds)
 
 
 def _deliveries(session: Session, item: Item) -> list[Delivery]:
@@ -375,15 +372,3 @@ def _twin(session: Session, item: Item, *, header_counts: bool) -> Item | None:
 def _is_copied(item: Item) -> bool:
     """True when the item's bitstream was to be taken over as it is."""
     return item.plan is not None and item.plan["path"] in (Path.REWRAP, Path.REAUDIO)
-
-
-def _move(item: Item, state: State, reason: str | None = None) -> None:
-    item.state = check_transition(item.state, state)
-    item.not_before = now()
-    if reason is not None:
-        item.reason = reason
-
-
-def _fail(item: Item, failure: Failure) -> None:
-    item.failure = failure.model_dump(mode="json")
-    _move(item, State.FAILED, failure.message)

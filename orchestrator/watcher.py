@@ -14,13 +14,13 @@ from common.leases import Lease
 from common.logs import logger
 from common.orders import ORDERS, Failure
 from common.stages import State, check_transition
-from orchestrator import chunking, limits
+from orchestrator import chunking, commitment, limits
 from orchestrator.broker import Broker
 from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import FOR_CHANGE, Attempt, Delivery, Item, Job, now
-from orchestrator.recorder import retry_later
+from orchestrator.moves import retry_later
 
 log = logger(__name__)
 
@@ -155,7 +155,12 @@ def _watched(session: Session, gate: limits.Gate) -> list[Watched]:
     of_these = select(Job).where(Job.id.in_({job_id for _, _, job_id, _ in rows}))
     jobs = {job.id: job for job in session.scalars(of_these)}  # each read once: thousands of attempts share a few
     return [
-        Watched(attempt, state, job.paused or doors.holds(job, place), job.halted or doors.stops(job, place))
+        Watched(
+            attempt,
+            State.DELIVERED if attempt.kind in commitment.KINDS and not job.cancelled else state,  # it covers many
+            job.paused or doors.holds(job, place),
+            job.halted or doors.stops(job, place),
+        )
         for attempt, state, job_id, place in rows
         for job in (jobs[job_id],)
     ]
@@ -166,8 +171,12 @@ def give_out_again(session: Session, attempt: Attempt, max_attempts: int | None)
 
     A killed attempt is no failed one: ``max_attempts`` None means that the farm itself was stopped and nobody is to blame.
     """
+    asked_about = commitment.covered(attempt)
     attempt.state, attempt.ended_at = "lost", now()
     because_of(session, attempt.order_id)
+    if attempt.kind in commitment.KINDS:
+        commitment.lost(session, asked_about, _worker_died(attempt.number), max_attempts)
+        return
     item = session.get_one(Item, attempt.item_id, with_for_update=FOR_CHANGE)
     worn_out = max_attempts is not None and attempt.number >= max_attempts
     failure = _worker_died(attempt.number)

@@ -124,21 +124,22 @@ def transcode_order(item: Item, attempt: int, *, plan: Plan | None = None, cuts:
 
 
 def deliver_order(item: Item, delivery: Delivery, attempt: int) -> DeliverOrder:
-    """The order to bring an item's instance, or all its parts, to one destination."""
+    """The order to bring an item's instance, or its parts, to one destination: all of them, or those that it lost."""
     made = TranscodeDone.model_validate(item.result)
+    wanted = [part for part in made.instances if delivery.lacking is None or part.sop_instance_uid in delivery.lacking]
     return DeliverOrder(
         order_id=new_order_id(),
         item_id=item.id,
         attempt=attempt,
         destination=delivery.destination,
-        instance_key=made.instance_key,
-        instance_digest=made.instance_digest,
-        instance_bytes=made.instance_bytes,
-        parts=made.parts,
+        instance_key=wanted[0].instance_key,
+        instance_digest=wanted[0].instance_digest,
+        instance_bytes=sum(part.instance_bytes for part in wanted),
+        parts=tuple(wanted) if len(wanted) > 1 else (),
         evidence_keys=made.evidence_keys,
         study_uid=made.study_uid,
         series_uid=made.series_uid,
-        sop_instance_uid=made.sop_instance_uid,
+        sop_instance_uid=wanted[0].sop_instance_uid,
         sop_class_uid=made.sop_class_uid,
         transfer_syntax_uid=made.transfer_syntax_uid,
     )

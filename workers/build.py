@@ -20,11 +20,13 @@ from common.leases import Leases
 from common.orders import (
     AssembleOrder,
     ChunkOrder,
+    CommitOrder,
     DeliverOrder,
     DescribeDone,
     DescribeOrder,
     SplitOrder,
     TranscodeOrder,
+    VerifyOrder,
 )
 from common.settings import Settings
 from common.store import ObjectStore
@@ -73,11 +75,20 @@ class Worker:
 
             pace = self._pace(order.destination, order.bytes_per_second, order.sharers, attempt)
             return deliver(order, self.store, self.settings, pace)
+        if isinstance(order, CommitOrder):
+            from workers.prove import commit
+
+            return commit(order, self.settings, attempt.check)
+        if isinstance(order, VerifyOrder):
+            from workers.prove import verify
+
+            with self.scratch(order.order_id) as scratch:
+                return verify(order, self.store, self.settings, scratch, attempt.check)
         raise InternalFault(f"no work is known for {type(order).__name__}")
 
     def _bring(self, order: Order, attempt: Attempt) -> None:
         worked = order.transcode if isinstance(order, AssembleOrder) else order
-        if isinstance(worked, DeliverOrder) or worked.retrieval is None:
+        if isinstance(worked, DeliverOrder | CommitOrder | VerifyOrder) or worked.retrieval is None:
             return
         from workers.retrieve.bring import bring
 

@@ -18,6 +18,7 @@ from orchestrator.cli import display
 from orchestrator.cli.demo import make_sources
 from orchestrator.cli.doctor import examine
 from orchestrator.cli.migration import Migration
+from orchestrator.cli.proving import Foreground
 from orchestrator.cli.session import running
 from orchestrator.control import find_job
 from orchestrator.ledger.database import Sessions
@@ -31,9 +32,12 @@ PROBLEMS = (State.FAILED, State.QUARANTINED, State.CANCELLED)
 
 
 def run_migration(asked: Migration, *, as_json: bool) -> int:
-    """Run the job, write its report, name every problem. Returns 0 or 1 (some items failed or were quarantined)."""
+    """Run the job, write its report, name every problem.
+
+    Returns 0 or 1 (some items failed or were quarantined, or an archive has not proven yet what it took).
+    """
     with running(asked, cpu_slots=asked.cpu_slots) as session, display.LiveDisplay() as live:
-        listing = session.run(live.update, until=lambda seen: seen.settled)
+        listing = session.run(live.update, until=Foreground(asked.settings.commit_wait_seconds))
     folder = asked.folders[0] if asked.folders else asked.settings.state_dir / "reports" / session.job_id
     return _conclude(session.ledger, session.job_id, folder, as_json, listing.ignored)
 
@@ -92,8 +96,8 @@ def _conclude(
                 print(jsonlines.item_line(item))  # noqa: T201 the answer
             print(jsonlines.summary_line(report))  # noqa: T201 the answer
         written = _write_report(session, job_id, folder)
-        display.show_summary(report, items(session, job_id, PROBLEMS), written, ignored)
-    return int(any(report.counts.get(state) for state in PROBLEMS))
+        display.show_summary(report, items(session, job_id, (*PROBLEMS, State.DELIVERED)), written, ignored)
+    return int(any(report.counts.get(state) for state in (*PROBLEMS, State.DELIVERED)))
 
 
 def _write_report(session: Session, job_id: str, folder: Path) -> Path | None:

@@ -47,7 +47,7 @@ def show_summary(
     said = ""
     for item in problems:
         _print(console, f"{words.STATES[item.state]}: {item.name}", "bold red")
-        _print(console, f"  {item.reason}")
+        _print(console, f"  {item.waits_for or item.reason}")
         if item.next_step and item.next_step != said:  # a thousand files may want the same: it is said once
             _print(console, f"  → {item.next_step}")
         said = item.next_step

@@ -22,6 +22,7 @@ LOG_SECONDS = 5.0
 """Least time between two lines where stderr is no terminal: a night's job stays a readable log."""
 
 KINDS = {"describe": "reading", "transcode": "making", "deliver": "delivering"}
+KINDS |= {"commit": "asking for commitment", "count": "counting", "read": "reading back"}
 
 
 class Pace:

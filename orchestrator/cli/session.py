@@ -21,6 +21,7 @@ from orchestrator.build import (
     require_buckets,
 )
 from orchestrator.cli.migration import Migration
+from orchestrator.commitment import ask_again
 from orchestrator.embedded import EmbeddedFarm, state_lock
 from orchestrator.jobs import Listing, ingest, submit
 from orchestrator.ledger.database import Sessions
@@ -86,6 +87,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         require_buckets(asked.request.destinations, settings)
         recover_attempts(ledger)
         job_id = submit(ledger, asked.request)
+        ask_again(ledger, job_id)
         _only(ledger, job_id)
         reopen_vanished(ledger, store, job_id)
         farm = stack.enter_context(EmbeddedFarm(settings, cpu_slots=cpu_slots))

@@ -8,8 +8,9 @@ not even be opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 from sqlalchemy import Table, event, insert, literal, select
@@ -23,6 +24,8 @@ PAGE = 500
 """Items whose trails are read at once."""
 
 BEGINNINGS = frozenset({State.FOUND, State.FAILED})
+FIRST = frozenset({"pending"})
+"""What a delivery is created with."""
 
 AUDIT = cast(Table, StateChange.__table__)
 
@@ -96,12 +99,21 @@ def trail(ledger: Sessions, job_id: str) -> Iterator[StateChange]:
 
 
 def gaps(ledger: Sessions, job_id: str) -> Iterator[str]:
-    """Ids of a job's items whose trail does not lead, change by change, from their beginning to their present state."""
+    """Ids of a job's items whose trail does not lead, change by change, from their beginning to their present state.
+
+    An item's deliveries have trails of their own, which must lead to their states as well.
+    """
     for states, changes in _pages(ledger, job_id):
-        trails = {key: list(some) for key, some in groupby(changes, key=lambda change: change.item_id)}
-        for item_id, state in states.items():
-            if not _leads_to(state, [one for one in trails.get(item_id, []) if one.delivery_id is None]):
-                yield item_id
+        trails: dict[tuple[str, int | None], list[StateChange]] = defaultdict(list)
+        for change in changes:
+            trails[change.item_id, change.delivery_id].append(change)
+        broken = {item_id for item_id, state in states.items() if not _leads_to(state, trails[item_id, None])}
+        with ledger() as session:
+            wanted = select(Delivery.id, Delivery.item_id, Delivery.state).where(Delivery.item_id.in_(states))
+            for delivery_id, item_id, state in session.execute(wanted):
+                if not _leads_to(state, trails[item_id, delivery_id], FIRST):
+                    broken.add(item_id)
+        yield from sorted(broken)
 
 
 def _pages(ledger: Sessions, job_id: str) -> Iterator[tuple[dict[str, State], list[StateChange]]]:
@@ -118,8 +130,8 @@ def _pages(ledger: Sessions, job_id: str) -> Iterator[tuple[dict[str, State], li
         last = list(states)[-1]
 
 
-def _leads_to(state: State, trail: Sequence[StateChange]) -> bool:
+def _leads_to(state: str, trail: Sequence[StateChange], beginnings: Collection[str] = BEGINNINGS) -> bool:
     if not trail:
-        return state in BEGINNINGS
+        return state in beginnings
     unbroken = all(one.after == following.before for one, following in pairwise(trail))
-    return unbroken and trail[0].before in BEGINNINGS and trail[-1].after == state
+    return unbroken and trail[0].before in beginnings and trail[-1].after == state

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
@@ -146,6 +147,10 @@ class Tally(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
 
 
+UNPROVEN = text("state = 'delivered'")
+"""Deliveries that arrived and whose proof is waited for: few, so that the index of those that are due is small."""
+
+
 class Delivery(Base):
     """One produced instance on its way to one destination."""
 
@@ -153,19 +158,53 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("item_id", "destination"),
         Index("deliveries_ready", "job_id", "destination", "state", "id"),
+        Index(
+            "deliveries_due", "job_id", "destination", "not_before", sqlite_where=UNPROVEN, postgresql_where=UNPROVEN
+        ),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
     job_id: Mapped[str] = mapped_column(String(32))  # the item's: the dispatcher finds its next deliveries by an index
     destination: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, out, delivered, failed
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    state: Mapped[str] = mapped_column(String(16), default="pending")  # pending, out, delivered, committed, failed
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # at sending it, then at its proof
     not_before: Mapped[datetime] = mapped_column(default=now)
     waiting_since: Mapped[datetime | None]  # the first of the failures that are being waited out
     location: Mapped[str] = mapped_column(Text, default="")
     proof: Mapped[str] = mapped_column(Text, default="")
     failure: Mapped[dict[str, Any] | None]
+    # of one that arrived (orchestrator.proof): since when, what is shown already, what is known of its archive
+    delivered_at: Mapped[datetime | None]
+    read_back: Mapped[bool] = mapped_column(default=False)
+    uncommitted: Mapped[bool] = mapped_column(default=False)  # done without commitment
+    resent: Mapped[int] = mapped_column(Integer, default=0)  # times that the archive had lost it
+    lacking: Mapped[list[str] | None]  # SOP Instance UIDs to send again; None: all
+
+
+class Commitment(Base):
+    """One request for storage commitment (PS3.4 J). Kept: a report may come days later, and again."""
+
+    __tablename__ = "commitments"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    destination: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(
+        String(16), default="asked"
+    )  # asked, accepted (no commitment), answered, refused
+    asked_at: Mapped[datetime] = mapped_column(default=now)
+    answered_at: Mapped[datetime | None]
+
+
+class Asked(Base):
+    """A delivery that a commitment was asked for, since it last arrived: what is sent again leaves its old transactions."""
+
+    __tablename__ = "commitment_deliveries"
+    __table_args__ = (Index("commitment_deliveries_delivery", "delivery_id"),)
+
+    commitment_id: Mapped[int] = mapped_column(ForeignKey("commitments.id", ondelete="CASCADE"), primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True)
 
 
 class Chunk(Base):
@@ -257,6 +296,7 @@ class Destination(Base):
     window: Mapped[str | None] = mapped_column(Text)
     accepts: Mapped[dict[str, Any] | None]  # orchestrator.acceptance; None: as assumed
     probed: Mapped[dict[str, Any] | None]  # common.network.probe; None: never
+    commits_not_since: Mapped[datetime | None]  # when it last refused storage commitment
     away_in_a_row: Mapped[int] = mapped_column(Integer, default=0)  # deliveries since one was answered
     paused_until: Mapped[datetime | None]  # then one delivery goes out as a probe
 

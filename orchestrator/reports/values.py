@@ -15,6 +15,10 @@ _EVIDENCE_STEP = (
     "Look at the worst frames named in its evidence ({evidence}). If the source itself is poor, "
     "a profile with lower thresholds may be right; else keep the source as it is and tell us."
 )
+_WAITING_STEP = (
+    "Archives may take a day. Run the same command again later: it goes on where it stopped. Should nothing come, check that the "
+    "archive knows our AE title, host and port (docs/commitment.md)."
+)
 _CONFORMANCE_STEP = "Nothing was delivered. This is a bug: please report it with its evidence ({evidence})."
 
 
@@ -23,7 +27,7 @@ class DeliveryReport:
     """One destination of one item."""
 
     destination: str
-    state: str  # pending, out, delivered, failed
+    state: str  # pending, out, delivered, committed, failed
     location: str
     proof: str
     failure: Failure | None
@@ -68,8 +72,20 @@ class ItemReport:
         return self.bytes_before / self.bytes_after if self.bytes_after else None
 
     @property
+    def waits_for(self) -> str:
+        """Who has not proven yet that it keeps what it took; empty where nobody is waited for."""
+        if self.state is not State.DELIVERED:
+            return ""
+        waiting = [delivery for delivery in self.deliveries if delivery.state == "delivered"]
+        return "; ".join(
+            f"{one.destination} took it ({one.proof}) and has yet to prove that it keeps it" for one in waiting
+        )
+
+    @property
     def next_step(self) -> str:
         """What a person can do about it; empty when there is nothing to do."""
+        if self.state is State.DELIVERED:
+            return _WAITING_STEP
         if self.failure is not None and self.state is State.FAILED:
             return self.failure.hint
         if self.state is State.CANCELLED:

@@ -70,7 +70,7 @@ def test_a_delivery_has_its_own_trail(
     farm.answer(farm.broker.sent[-1], DeliverDone(location="a", proof="sha256"))
     with ledger() as session:
         ways = [(one.before, one.after) for one in history(session, [item]) if one.delivery_id is not None]
-    assert ways == [("pending", "out"), ("out", "delivered")]
+    assert ways == [("pending", "out"), ("out", "committed")]  # a folder proves what it has by its digest
 
 
 def test_what_one_statement_does_to_many_items_is_on_record_item_by_item(
