@@ -31,7 +31,7 @@ from orchestrator.deliveries import acceptance_of, give_up, go_on, prove, send_a
 from orchestrator.ledger.database import Sessions, in_transaction
 from orchestrator.ledger.schema import Asked, Attempt, Commitment, Delivery, Destination, Item, now
 from orchestrator.proof import LOOKS, REASONS, RESENDS, Patience, Step, Verdict, verdict, wait
-from orchestrator.work import source_key
+from orchestrator.work import is_arrival, source_key
 
 log = logger(__name__)
 
@@ -176,7 +176,7 @@ def settle_all(session: Session, items: Iterable[Item]) -> None:
     for item_id in sorted(by_id):
         item = by_id[item_id]
         settle(session, item, of_item[item_id])
-        if item.state.is_end:
+        if item.state.is_end and not is_arrival(item):
             session.info.setdefault("spent", []).append(source_key(item))
 
 

@@ -13,7 +13,7 @@ from common.errors import EnvironmentFault
 from common.logs import logger
 from common.network.arrivals import new_arrival_id
 from common.network.association import DEFAULT_PDU_BYTES
-from common.network.storage_scp import Entrance, Report, StorageServer, no_reports
+from common.network.storage_scp import Entrance, Report, StorageServer
 from common.network.upper_layer import Patience
 from common.settings import Settings
 from common.store import ObjectStore
@@ -68,7 +68,7 @@ def listener(
         least_free_bytes=settings.listen_free_bytes,
     )
     began = new_arrival_id()
-    with StorageServer(entrance, store, custody, _report(ledger)) as server:
+    with StorageServer(entrance, store, custody, _report(ledger, store)) as server:
         keeper = _Keeper(custody, rules, server.receives, settings.listen_keep_days, began)
         log.info("listener_started", port=server.port, rules=len(rules.rules))
         with keeper:
@@ -128,5 +128,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return server_context(Credentials.of(settings), anonymous_clients=settings.listen_tls == "anonymous")
 
 
-def _report(_ledger: Sessions) -> Report:
-    return no_reports
+def _report(ledger: Sessions, store: ObjectStore) -> Report:
+    """What archives report on commitments that were asked for goes into the ledger (docs/commitment.md)."""
+    from common.network.commitment import answer_message
+    from orchestrator.commitment import keeper
+
+    keep = keeper(ledger, store)
+    return lambda event, data, syntax: answer_message(event, data, syntax, keep)
