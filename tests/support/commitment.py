@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ class CommittingArchive:
     requests: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     stored: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)  # of our responses to its reports
+    asked: threading.Event = field(default_factory=threading.Event)
     reported: threading.Event = field(default_factory=threading.Event)
 
     def report_of(self, transaction_uid: str) -> tuple[int, Dataset]:
@@ -59,6 +62,17 @@ class CommittingArchive:
         association.release()
         return int(status.Status)
 
+    def report_when_listening(self, port: int, transaction_uid: str) -> None:
+        """Try as an archive does: until somebody listens."""
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                self.report_to(port, transaction_uid)
+                return
+
     def _send(self, association: Any, transaction_uid: str) -> Any:
         kind, event = self.report_of(transaction_uid)
         return association.send_n_event_report(event, kind, PUSH_MODEL, WELL_KNOWN_INSTANCE)
@@ -67,6 +81,7 @@ class CommittingArchive:
         request = event.action_information
         references = [(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for i in request.ReferencedSOPSequence]
         self.requests[str(request.TransactionUID)] = references
+        self.asked.set()
         if self.action_status == 0 and self.answers_at_once:
             threading.Thread(target=self._answer, args=(event.assoc, str(request.TransactionUID)), daemon=True).start()
         return self.action_status, None
