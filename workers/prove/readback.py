@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from common.bandwidth import Pace
 from common.errors import DestinationRefused, UnreadableSource
@@ -12,9 +14,10 @@ from common.forks import Fork, Limits
 from common.orders import Awaited, Different, Retrieval, VerifyDone, VerifyOrder
 from common.settings import Settings
 from common.store import ObjectStore
+from common.store.folder import FolderStore
 from workers.local import local_source
 from workers.prove.compare import Comparison, compare
-from workers.retrieve.get import fetch_by_get
+from workers.retrieve.bring import bring
 
 SLOWEST_DISK = 10_000_000
 """Bytes/s at which the slowest believable disk is read: the limit of a comparison follows from it."""
@@ -53,7 +56,7 @@ def read_back(
         missing=tuple(missing),
         different=tuple(different),
         read=True,
-        proof=f"read back by C-GET, the same{changed}",
+        proof=f"read back, the same{changed}",
     )
 
 
@@ -72,14 +75,36 @@ def _compared(
         sop_instance_uid=instance.sop_instance_uid,
         sop_class_uid=instance.sop_class_uid,
     )
-    back = scratch / "back.dcm"
+    with (
+        _brought(asked, store, settings, scratch, check) as back,
+        local_source(store, instance.instance_key, scratch, check) as ours,
+    ):
+        return _in_a_child(ours, back, settings, check)
+
+
+@contextmanager
+def _brought(
+    asked: Retrieval, store: ObjectStore, settings: Settings, scratch: Path, check: Callable[[], None]
+) -> Iterator[Path]:
+    """The archive's object, gone at the end of the block: by C-GET, or by C-MOVE to our listener where that is refused."""
+    aside, key = FolderStore(scratch / "back"), "back.dcm"
     try:
-        with back.open("wb") as file:
-            fetch_by_get(asked, file.write, settings, Pace(check))
-        with local_source(store, instance.instance_key, scratch, check) as ours:
-            return _in_a_child(ours, back, settings, check)
+        bring(asked, key, aside, settings, Pace(check))
+    except DestinationRefused:
+        if not settings.listen_port:
+            raise
+    else:
+        with local_source(aside, key, scratch, check) as path:
+            yield path
+        aside.delete(key)
+        return
+    key = f"readback/{uuid4().hex}.dcm"  # what is moved comes through the listener, and so through the store
+    try:
+        bring(asked.model_copy(update={"method": "move"}), key, store, settings, Pace(check))
+        with local_source(store, key, scratch, check) as path:
+            yield path
     finally:
-        back.unlink(missing_ok=True)
+        store.delete(key)
 
 
 def _in_a_child(ours: Path, back: Path, settings: Settings, check: Callable[[], None]) -> Comparison:
