@@ -232,7 +232,7 @@ def _look_for_deliveries(
 
 def _begin_describe(session: Session, item: Item) -> Order:
     item.attempts += 1
-    order = work.describe_order(item, item.attempts)
+    order = work.describe_order(item, item.attempts, session.get_one(Job, item.job_id).identifiers_key)
     _open(session, order, queues.DESCRIBE)
     return order
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from common.dicom.transfer_syntaxes import short
 from common.errors import CinefarmError
 from common.media import Description
-from common.orders import Failure, Path, Plan
+from common.orders import Coercion, Failure, Path, Plan
 from common.recipes import Audio, Profile
 from common.stages import State
 from orchestrator.acceptance import Destinations
+from orchestrator.coercing import coerced
 from orchestrator.describing import Listed, Outcome
 from orchestrator.estimates import evidence_bytes, scratch_bytes
 from orchestrator.ingest.found import Found
@@ -49,6 +50,7 @@ class Question:
     destinations: Destinations
     audio: Audio = Audio.STRIP
     mapping: Mapping | None = None
+    coercion: Coercion | None = None
 
 
 @dataclass
@@ -178,6 +180,7 @@ def _prospect(number: int, found: Found, outcome: Outcome, question: Question, t
             modality=row.modality if row else "",
             requested_class=row.requested_class if row else None,
         )
+        made = coerced(made, outcome, question.coercion)
     except CinefarmError as error:
         failure = Failure.of(error)
         return Prospect(

@@ -51,6 +51,7 @@ class JobRequest:
     name: str = ""
     priority: int = 0
     mapping_key: str | None = None  # the mapping CSV in the object store, for a service that lists the sources itself
+    identifiers_key: str | None = None  # the rules for identifiers in the object store
     window: str | None = None  # orchestrator.windows
     window_policy: Literal["finish", "stop"] = "finish"
     patience_seconds: float = 0.0
@@ -61,9 +62,12 @@ class JobRequest:
     def key(self) -> str:
         """The same request has the same key, and so goes on with the same job: SHA-256, hexadecimal.
 
-        The mapping is left out on purpose: giving it later mends the items that failed for want of it.
+        The mapping is left out on purpose: giving it later mends the items that failed for want of it. Rules for identifiers
+        shape every result: with others it is another job.
         """
         parts = [sorted(self.sources), sorted(self.destinations), self.profile.digest, self.audio]
+        if self.identifiers_key is not None:
+            parts.append(self.identifiers_key)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -102,6 +106,7 @@ def enter(session: Session, request: JobRequest) -> Job:
             destinations=list(request.destinations),
             profile=request.profile.model_dump(mode="json"),
             audio=request.audio,
+            identifiers_key=request.identifiers_key,
         )
         session.add(job)
         log.info("job_submitted", job=job.id)

@@ -29,6 +29,7 @@ from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator import breaker, chunking
 from orchestrator.accepting import destinations_of
+from orchestrator.coercing import coerced, coercion
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.audit import because_of
@@ -200,9 +201,9 @@ class Recorder:
             log.exception("planning_broke", item=item.id)
             _fail(item, Failure.of(InternalFault(f"planning broke with {type(error).__name__}")))
             return
-        item.plan = made.model_dump(mode="json")
+        item.plan = coerced(made, description, coercion(job.identifiers_key, now())).model_dump(mode="json")
         item.attempts = 0
-        _move(item, State.PLANNED, made.reason)
+        _move(item, State.PLANNED, item.plan["reason"])
 
     def _profile(self, job: Job) -> Profile:
         """Read once a job: thousands of items follow each other."""

@@ -159,9 +159,12 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
     from common.conformance import check_coded_frames
     from common.dicom.frame_encapsulation import write_frames
     from common.dicom.frame_headers import FrameHeaderRequest, build_frame_header
+    from common.dicom.identifiers import was_coerced
+    from workers.coerce import stored_rules
     from workers.package import source_header, supplied_header
 
     description, plan, total = order.description, order.plan, sum(coded.lengths)
+    rules = stored_rules(store, plan.coercion.key) if plan.coercion else None
     header = build_frame_header(
         FrameHeaderRequest(
             source=source_header(source) if description.dicom else None,
@@ -171,6 +174,7 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
             image=coded.image,
             coded_bytes=total,
             sop_instance_uid=order.sop_instance_uid,
+            rules=rules,
         )
     )
     findings = check_coded_frames(header, plan.transfer_syntax_uid, coded.lengths)
@@ -181,4 +185,5 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
             write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
         stored = writer.stored
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
-    return Packaged(stored, findings, study, series, plan.transfer_syntax_uid, video_bytes=total)
+    coerced = rules is not None and was_coerced(header, rules)
+    return Packaged(stored, findings, study, series, plan.transfer_syntax_uid, video_bytes=total, coerced=coerced)

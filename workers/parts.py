@@ -155,7 +155,8 @@ def _together(
         sum(one.video_bytes for one in made),
         digest,
         parts,
-        pictures,
+        pictures=pictures,
+        coerced=first.coerced,
     )
 
 

@@ -73,6 +73,10 @@ Accepts = Annotated[
     ),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
+Ids = Annotated[
+    Path | None,
+    typer.Option("--identifiers", metavar="FILE.toml", help="the site's rules for patient IDs (docs/identifiers.md)"),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcodes at a time; default from the cores")]
 State = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="ledger, store and logs; default ~/.local/state")
@@ -123,6 +127,7 @@ def migrate(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
     window: Window = None,
@@ -145,6 +150,7 @@ def migrate(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        identifiers=identifiers,
         workers=workers,
         state=state,
         hardware=hardware,
@@ -170,6 +176,7 @@ def plan(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
     full: Annotated[bool, typer.Option("--full", help="read every byte: frames counted, equal files found")] = False,
@@ -197,6 +204,7 @@ def plan(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        identifiers=identifiers,
         workers=workers,
         state=None,
         hardware=hardware,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.destinations import FolderDestination, parse_destination
+from common.dicom.identifiers import Identifiers
 from common.errors import PolicyError
 from common.handling import Handling
 from common.recipes import Audio, Hardware
@@ -17,6 +18,7 @@ from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import FolderSource
+from orchestrator.ingest.identifiers import load_identifiers
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.sources import parse_source
 from orchestrator.jobs import JobRequest, normalised
@@ -31,6 +33,7 @@ class Migration:
     mapping: Mapping | None
     settings: Settings
     cpu_slots: int
+    identifiers: Identifiers | None = None
 
     @classmethod
     def asked(
@@ -50,12 +53,14 @@ class Migration:
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
         accepts: Sequence[str] = (),
+        identifiers: Path | None = None,
     ) -> Migration:
         """Check every part.
 
         Raises:
             PolicyError: a source, destination, profile or target that does not exist or is not understood.
             BadMapping: the CSV has errors.
+            BadIdentifiers: the rules for identifiers have errors.
         """
         chosen = chosen_profile(profile, hardware, syntax)
         for text in sources:
@@ -66,6 +71,7 @@ class Migration:
             chosen = chosen.model_copy(update={"handling": handling})
         if window is not None:
             parse_window(window)
+        rules = load_identifiers(identifiers) if identifiers else None
         request = JobRequest(
             *normalised(sources, destinations),
             chosen,
@@ -74,11 +80,12 @@ class Migration:
             window_policy=window_policy,
             limits=tuple(parse_limit(text) for text in limits),
             accepts=tuple(map(parse_acceptance, accepts)),
+            identifiers_key=rules.key if rules else None,
         )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
         slots = workers or settings.cpu_slots or default_cpu_slots()
-        return cls(request, Mapping.load(mapping) if mapping else None, settings, slots)
+        return cls(request, Mapping.load(mapping) if mapping else None, settings, slots, rules)
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ from common.store import ObjectStore
 from orchestrator.build import build_broker, build_ledger, build_orchestrator, build_store, prepare_store
 from orchestrator.cli.migration import Migration
 from orchestrator.embedded import EmbeddedFarm, state_lock
+from orchestrator.ingest.identifiers import put_identifiers
 from orchestrator.jobs import Listing, ingest, submit
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
@@ -77,6 +78,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         ledger, store = build_ledger(settings), build_store(settings)
         prepare_store(store)
         recover_attempts(ledger)
+        put_identifiers(asked.identifiers, store)
         job_id = submit(ledger, asked.request)
         _only(ledger, job_id)
         reopen_vanished(ledger, store, job_id)
