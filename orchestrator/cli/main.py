@@ -21,6 +21,7 @@ from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.listen import arrivals, listen
 from orchestrator.cli.serve import serve
+from orchestrator.cli.verify import verify
 
 EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -326,5 +327,5 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, listen, arrivals, limiting.limit, destinations, *COMMANDS):
+for command in (serve, listen, arrivals, limiting.limit, destinations, verify, *COMMANDS):
     cli.command()(command)
