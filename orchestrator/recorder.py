@@ -178,9 +178,12 @@ class Recorder:
     ) -> None:
         job = session.get_one(Job, item.job_id)
         try:
-            if description.dicom is None and item.header_key is None:
-                raise missing_metadata(None)
             hints = item.supplied or {}
+            if description.dicom is None and item.header_key is None:
+                if "failure" in hints:  # what the worklist said
+                    _fail(item, Failure.model_validate(hints["failure"]))
+                    return
+                raise missing_metadata(None)
             profile = self._profile(job)
             made = plan(
                 description,

@@ -18,6 +18,7 @@ from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.identifiers import load_identifiers, put_identifiers
 from orchestrator.ingest.mapping import Mapping
+from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.windows import parse_window
 
@@ -40,6 +41,8 @@ class JobFile(BaseModel):
     dynamic_range: DynamicRange = DynamicRange.KEEP
     stereo: Stereo = Stereo.NONE
     map: str | None = None
+    worklist: str | None = None
+    accession: str | None = None
     identifiers: str | None = None
     hardware: Hardware | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
@@ -104,7 +107,10 @@ class JobFile(BaseModel):
             self.audio,
             name=self.name,
             priority=self.priority,
-            mapping_key=_put_mapping(Path(_below(folder, self.map)), store) if self.map else None,
+            mapping_key=_put_mapping(Path(_below(folder, self.map)), store, worklist=self.worklist is not None)
+            if self.map
+            else None,
+            worklist=WorklistRequest.parse(self.worklist, self.accession),
             identifiers_key=put_identifiers(load_identifiers(Path(_below(folder, self.identifiers))), store)
             if self.identifiers
             else None,
@@ -120,9 +126,9 @@ def _below(folder: Path, text: str) -> str:
     return text if "://" in text or not text.strip() else str(folder / text)
 
 
-def _put_mapping(path: Path, store: ObjectStore) -> str:
+def _put_mapping(path: Path, store: ObjectStore, *, worklist: bool) -> str:
     """Patient data: it lies in the object store, like the headers that are made of it, never in the ledger."""
-    Mapping.load(path)
+    Mapping.load(path, worklist=worklist)
     data = path.read_bytes()
     key = f"mappings/{hashlib.sha256(data).hexdigest()}.csv"
     if store.size(key) is None:

@@ -74,6 +74,16 @@ Accepts = Annotated[
     ),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
+Mwl = Annotated[
+    str | None,
+    typer.Option(
+        "--worklist", metavar="dicom://AET@host:port", help="asked for whose a plain video is (docs/worklist.md)"
+    ),
+]
+Accession = Annotated[
+    str | None,
+    typer.Option("--accession", metavar="REGEX", help="its one group is the accession number in a file's path"),
+]
 Ids = Annotated[
     Path | None,
     typer.Option("--identifiers", metavar="FILE.toml", help="the site's rules for patient IDs (docs/identifiers.md)"),
@@ -128,6 +138,8 @@ def migrate(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    worklist: Mwl = None,
+    accession: Accession = None,
     identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -151,6 +163,8 @@ def migrate(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        worklist=worklist,
+        accession=accession,
         identifiers=identifiers,
         workers=workers,
         state=state,
@@ -177,6 +191,8 @@ def plan(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    worklist: Mwl = None,
+    accession: Accession = None,
     identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
@@ -205,6 +221,8 @@ def plan(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        worklist=worklist,
+        accession=accession,
         identifiers=identifiers,
         workers=workers,
         state=None,

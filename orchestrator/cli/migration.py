@@ -21,6 +21,7 @@ from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.identifiers import load_identifiers
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.sources import parse_source
+from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.windows import parse_window
 
@@ -54,6 +55,8 @@ class Migration:
         limits: Sequence[str] = (),
         accepts: Sequence[str] = (),
         identifiers: Path | None = None,
+        worklist: str | None = None,
+        accession: str | None = None,
     ) -> Migration:
         """Check every part.
 
@@ -81,11 +84,13 @@ class Migration:
             limits=tuple(parse_limit(text) for text in limits),
             accepts=tuple(map(parse_acceptance, accepts)),
             identifiers_key=rules.key if rules else None,
+            worklist=WorklistRequest.parse(worklist, accession),
         )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
         slots = workers or settings.cpu_slots or default_cpu_slots()
-        return cls(request, Mapping.load(mapping) if mapping else None, settings, slots, rules)
+        rows = Mapping.load(mapping, worklist=worklist is not None) if mapping else None
+        return cls(request, rows, settings, slots, rules)
 
     @property
     def folders(self) -> tuple[Path, ...]:

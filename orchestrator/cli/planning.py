@@ -24,6 +24,7 @@ from orchestrator.forecast import Question, Totals, forecast
 from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import write_template
 from orchestrator.ingest.sources import parse_source
+from orchestrator.ingest.worklist import Supplier
 from orchestrator.reports import planlines
 from orchestrator.reports.values import PROBLEMS
 
@@ -47,14 +48,17 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
         _write_map(asked, how.write_map)
     destinations = Destinations.of(asked.request.destinations, asked.request.accepts)
     coercing = coercion(asked.request.identifiers_key, datetime.now(UTC))
-    question = Question(asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping, coercing)
+    supplier = Supplier(asked.mapping, asked.request.worklist, asked.settings)
+    question = Question(
+        asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping, coercing, supplier
+    )
     totals, ignored, news = Totals(), Counter[str](), _News(quiet=not as_json and sys.stdout.isatty())
     readers = how.readers or len(os.sched_getaffinity(0))
     sources = _found(asked, ignored)
     if not as_json:
         plan_display.show_head()
     stream = describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers, rules=asked.identifiers)
-    with closing(stream) as described:
+    with closing(stream) as described, supplier:
         for item in forecast(described, question):
             totals.add(item)
             print(planlines.item_line(item)) if as_json else plan_display.show_item(item)  # noqa: T201 the answer

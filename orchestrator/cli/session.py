@@ -135,6 +135,7 @@ class Lister:
                 asked.exclude,
                 stopped=self._stop.is_set,
                 settings=asked.settings,
+                worklist=asked.request.worklist,
             )
             if not self._stop.is_set():
                 note_listing(self._ledger, self._job_id, "listed")

@@ -1,12 +1,12 @@
-"""Jobs with rules for identifiers."""
+"""Jobs with rules for identifiers, and with a worklist that knows whose plain video is."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -14,8 +14,10 @@ depends_on = None
 def upgrade() -> None:
     """Go forward."""
     op.add_column("jobs", sa.Column("identifiers_key", sa.String(length=128), nullable=True))
+    op.add_column("jobs", sa.Column("worklist", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
     """Go back."""
+    op.drop_column("jobs", "worklist")
     op.drop_column("jobs", "identifiers_key")
