@@ -114,10 +114,6 @@ class S3Store:
         present = self._objects.look(self._name(key))
         return None if present is None else present.size or 0
 
-    def noted_digest(self, key: str) -> str | None:
-        """SHA-256 that its writer noted beside the object; None: there is no such note, or no such object."""
-        return _noted(self._look(self._address(key)), SHA256)
-
     def delete(self, key: str) -> None:
         """Remove the object; in a versioned bucket its older versions stay."""
         address = self.address(key)

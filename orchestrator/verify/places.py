@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -17,14 +17,15 @@ from common.destinations import (
     WebDestination,
     parse_destination,
 )
-from common.errors import DestinationRefused, DestinationUnavailable, StoreFault
+from common.errors import DestinationRefused, DestinationUnavailable
 from common.settings import Settings
 from orchestrator.verify.values import Expected, Held
 
 if TYPE_CHECKING:
+    from minio.datatypes import Object
+
     from common.network.query import Finder
-    from common.network.web import WebPeer
-    from common.store.s3 import S3Store
+    from common.store.s3_bucket import Bucket
 
 Reading = Literal["none", "sample", "all"]
 """Which instances are read back."""
@@ -43,7 +44,7 @@ class Place(Protocol):
         """What it holds of a study. Instances that are not expected may come as a count.
 
         Raises:
-            DestinationUnavailable, DestinationRefused, StoreFault: it does not answer, or will not.
+            DestinationUnavailable, DestinationRefused: it does not answer, or will not.
         """
         ...
 
@@ -91,37 +92,41 @@ def _hashed(path: Path, uid: str) -> Held:
 class BucketPlace:
     """A bucket: sizes and the digests that were noted when the objects were written; or every byte, ``read``."""
 
-    def __init__(self, store: S3Store, *, read: Reading = "none") -> None:
-        self._store, self._read = store, read
+    def __init__(self, bucket: Bucket, prefix: str, *, read: Reading = "none") -> None:
+        self._bucket, self._root, self._read = bucket, f"{prefix}/" if prefix else "", read
 
     def study(self, study_uid: str, expected: Sequence[Expected]) -> Iterator[Held]:
         """See Place."""
-        ours = {each.location: each for each in expected if each.location}
-        to_read = frozenset(each.location for each in chosen(expected, self._read))
-        for location, one in ours.items():
-            size = self._store.size(location)
-            if size is not None:
-                yield self._held(location, one, size, to_read)
-        below = {location.partition("/")[0] for location in ours} or {study_uid}
-        for name in below:
-            for key in self._store.keys(f"{name}/"):
-                if key.endswith(SUFFIX) and key not in ours:
-                    yield Held(key.rpartition("/")[2].removesuffix(SUFFIX))
+        ours = {f"{self._root}{each.location}": each for each in expected if each.location}
+        to_read = {each.sop_instance_uid for each in chosen(expected, self._read)}
+        for name, one in ours.items():
+            present = self._bucket.look(name)
+            if present is not None:
+                yield self._held(name, one, present, read=one.sop_instance_uid in to_read)
+        below = {each.location.partition("/")[0] for each in ours.values()} or {study_uid}
+        for folder in below:
+            for found in self._bucket.objects(f"{self._root}{folder}/"):
+                name = found.object_name or ""
+                if name.endswith(SUFFIX) and name not in ours:
+                    yield Held(name.rpartition("/")[2].removesuffix(SUFFIX))
 
-    def _held(self, key: str, one: Expected, size: int, to_read: frozenset[str]) -> Held:
-        if size != one.size_bytes:
+    def _held(self, name: str, one: Expected, present: Object, *, read: bool) -> Held:
+        from common.store.s3_bucket import noted
+        from common.store.s3_upload import SHA256
+
+        if present.size != one.size_bytes:
             return Held(one.sop_instance_uid, same=False)
-        if key not in to_read:
-            return Held(one.sop_instance_uid, digest=self._store.noted_digest(key))
+        if not read:
+            return Held(one.sop_instance_uid, digest=noted(present, SHA256))
         digest = hashlib.sha256()
-        with self._store.open(key) as stream:
+        with self._bucket.open(name) as stream:
             while piece := stream.read(_PIECE_BYTES):
                 digest.update(piece)
         return Held(one.sop_instance_uid, digest=digest.hexdigest())
 
 
 class ArchivePlace:
-    """An archive, by C-FIND: our series instance by instance, other series by what the archive counts."""
+    """An archive, by C-FIND or QIDO-RS: our series instance by instance, other series by what the archive counts."""
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
@@ -147,25 +152,6 @@ class ArchivePlace:
                 yield Held("", count=series.instances)
 
 
-class WebPlace:
-    """A DICOMweb server, by QIDO-RS: all instances of the study."""
-
-    _FRAMES = "00280008"
-
-    def __init__(self, peer: WebPeer) -> None:
-        self._peer = peer
-
-    def study(self, study_uid: str, expected: Sequence[Expected]) -> Iterator[Held]:  # noqa: ARG002 it tells all
-        """See Place."""
-        from common.network.qido import INSTANCE, search, text
-        from common.network.web import instance_path
-
-        query = [("includefield", self._FRAMES)]
-        for match in search(self._peer, f"{instance_path(study_uid)}/instances", query, INSTANCE):
-            frames = text(match, self._FRAMES)
-            yield Held(text(match, INSTANCE), int(frames) if frames.isascii() and frames.isdigit() else None)
-
-
 @contextmanager
 def open_place(uri: str, settings: Settings, *, read: Reading) -> Iterator[Place]:
     """A destination as it can be asked; ``read``: which instances are read back.
@@ -181,23 +167,30 @@ def _opened(place: AnyDestination, settings: Settings, stack: ExitStack, *, read
     if isinstance(place, FolderDestination):
         return FolderPlace(place.path)
     if isinstance(place, S3Destination):
-        from common.store.s3 import S3Store
+        from common.store.s3_bucket import Bucket
+        from common.store.s3_client import Role
 
-        return BucketPlace(S3Store(place.bucket, place.prefix, settings), read=read)
+        role = Role("the destination bucket", DestinationUnavailable)
+        return BucketPlace(Bucket(place.bucket, settings, role), place.prefix, read=read)
+    return ArchivePlace(stack.enter_context(finder(place, settings)))
+
+
+@contextmanager
+def finder(place: DicomDestination | WebDestination, settings: Settings) -> Iterator[Finder]:
+    """Asks an archive by C-FIND, or a DICOMweb server by QIDO-RS."""
     if isinstance(place, WebDestination):
+        from common.network.find_web import WebFinder
         from common.network.web import WebPeer
 
-        return WebPlace(stack.enter_context(WebPeer(place, settings)))
-    return ArchivePlace(stack.enter_context(archive_finder(place, settings)))
-
-
-def archive_finder(place: DicomDestination, settings: Settings) -> AbstractContextManager[Finder]:
-    """Asks an archive by C-FIND."""
+        with WebFinder(WebPeer(place, settings)) as web:
+            yield web
+        return
     from common.network.association import Caller
     from common.network.find import ArchiveFinder
 
-    return ArchiveFinder(place, Caller.of(settings))
+    with ArchiveFinder(place, Caller.of(settings)) as archive:
+        yield archive
 
 
-REFUSALS = (DestinationUnavailable, DestinationRefused, StoreFault)
+REFUSALS = (DestinationUnavailable, DestinationRefused)
 """How a place says that it does not answer."""

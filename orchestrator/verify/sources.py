@@ -11,7 +11,7 @@ from common.destinations import DicomDestination, WebDestination, parse_destinat
 from common.errors import UnreadableSource
 from common.settings import Settings
 from orchestrator.verify.expected import Source
-from orchestrator.verify.places import REFUSALS, ArchivePlace, Place, WebPlace, archive_finder
+from orchestrator.verify.places import REFUSALS, ArchivePlace, Place, finder
 from orchestrator.verify.values import Cause, Difference, Expected
 
 
@@ -63,15 +63,9 @@ class SourceCheck:
     def _place(self, uri: str) -> Place:
         if uri not in self._places:
             place = parse_destination(uri)
-            if isinstance(place, WebDestination):
-                from common.network.web import WebPeer
-
-                self._places[uri] = WebPlace(self._stack.enter_context(WebPeer(place, self._settings)))
-            elif isinstance(place, DicomDestination):
-                finder = self._stack.enter_context(archive_finder(place, self._settings))
-                self._places[uri] = ArchivePlace(finder)
-            else:
+            if not isinstance(place, DicomDestination | WebDestination):
                 raise UnreadableSource("sources of this kind cannot be asked")
+            self._places[uri] = ArchivePlace(self._stack.enter_context(finder(place, self._settings)))
         return self._places[uri]
 
 
