@@ -264,6 +264,10 @@ class InstancePart(Value):
     first_frame: int = 0
     frames: int = 0
     video_bytes: int = 0
+    pixel_digest: str = Field(
+        default="",
+        description="SHA-256 of all fragments of Pixel Data, padding included; empty: a copied stream, which has its own digest",
+    )
 
 
 class DeliverOrder(OrderBase):
@@ -364,6 +368,10 @@ class TranscodeDone(Value):
     output_frames: int = 0
     video_bytes: int = 0
     reused: bool = Field(default=False, description="an earlier attempt's result was found and used")
+    pixel_digest: str = Field(
+        default="",
+        description="SHA-256 of all fragments of Pixel Data, padding included; empty: a copied stream, which has its own digest",
+    )
     coerced: bool = Field(default=False, description="the site's rules gave it other identifiers")
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split source, in order of time; else empty")
 
@@ -378,6 +386,7 @@ class TranscodeDone(Value):
                 **whole,
                 sop_instance_uid=self.sop_instance_uid,
                 frames=self.output_frames,
+                pixel_digest=self.pixel_digest,
                 video_bytes=self.video_bytes,
             ),
         )

@@ -85,7 +85,7 @@ class Describer:
             raise EOFError
         child.stdin.write(json.dumps({"path": str(found.path), "hint": found.path.suffix.lower()}).encode() + b"\n")
         child.stdin.flush()
-        return _line(child.stdout.fileno(), time.monotonic() + seconds)
+        return line_from(child.stdout.fileno(), time.monotonic() + seconds)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._asked >= RENEW:
@@ -107,7 +107,7 @@ class Describer:
             child.communicate()
 
 
-def _line(fd: int, until: float) -> bytes:
+def line_from(fd: int, until: float) -> bytes:
     """One answer. Raises: TimeoutError, EOFError."""
     got = bytearray()
     while not got.endswith(b"\n"):

@@ -178,12 +178,14 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
         )
     )
     findings = check_coded_frames(header, plan.transfer_syntax_uid, coded.lengths)
-    stored = None
+    stored, digest = None, ""
     if not broken(findings):
         with spool.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
             chunks = iter(partial(stream.read, CHUNK_BYTES), b"")
-            write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
+            digest = write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
         stored = writer.stored
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
     coerced = rules is not None and was_coerced(header, rules)
-    return Packaged(stored, findings, study, series, plan.transfer_syntax_uid, video_bytes=total, coerced=coerced)
+    return Packaged(
+        stored, findings, study, series, plan.transfer_syntax_uid, total, coerced=coerced, pixel_digest=digest
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
     from common.dicom.portions import Portion
     from workers.sources import MediaInput
 
@@ -73,6 +77,7 @@ class Packaged:
     stream_digest: str | None = None  # of the elementary stream in Pixel Data, where it was copied
     parts: tuple[InstancePart, ...] = ()  # of a split source; ``stored`` is the first's
     coerced: bool = False  # the site's rules gave it other identifiers
+    pixel_digest: str = ""  # see InstancePart
     pictures: tuple[str, ...] = ()  # of each part: SHA-256 over its decoded pictures, equal to the whole's
 
 
@@ -268,17 +273,31 @@ def package_one(
         findings = check_result(header, payload.output, syntax, shown)
         copied = plan.path in (Way.REWRAP, Way.REAUDIO) and portion is None
         stored, watch = None, Watch() if copied else None
+        pixels = None if copied else hashlib.sha256()
         if not broken(findings):
             name = f"instance-{portion.number}.dcm" if portion else INSTANCE
             with store.writer(f"{order.output_prefix}/{name}") as writer:
-                package(writer, header, syntax, watch.through(chunks) if watch else chunks, length)
+                package(writer, header, syntax, watch.through(chunks) if watch else _hashed(chunks, pixels), length)
             stored = writer.stored
     digest = watch.digest if watch else None
     if stored is not None:
         _check_same_stream(description.video.stream_digest, digest, stored, store)
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
     coerced = rules is not None and was_coerced(header, rules)
-    return Packaged(stored, findings, study, series, syntax, length, digest, coerced=coerced)
+    pixel_digest = pixels.hexdigest() if pixels and stored else ""
+    return Packaged(stored, findings, study, series, syntax, length, digest, coerced=coerced, pixel_digest=pixel_digest)
+
+
+def _hashed(chunks: Iterable[bytes], digest: Hash | None) -> Iterator[bytes]:
+    """The same chunks; ``digest`` gets what their fragments will hold: they are even, but for the last (PS3.5 A.4)."""
+    length = 0
+    for chunk in chunks:
+        if digest is not None:
+            digest.update(chunk)
+            length += len(chunk)
+        yield chunk
+    if digest is not None:
+        digest.update(b"\0" * (length % 2))
 
 
 def _check_same_stream(before: str | None, after: str | None, stored: Stored, store: ObjectStore) -> None:
@@ -366,6 +385,7 @@ def _arrived(packaged: Packaged) -> dict[str, object]:
         "transfer_syntax_uid": packaged.transfer_syntax_uid,
         "video_bytes": packaged.video_bytes,
         "coerced": packaged.coerced,
+        "pixel_digest": packaged.pixel_digest,
     }
     if packaged.stored is not None:
         facts |= {

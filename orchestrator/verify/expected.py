@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import load_only
 
 from common.media import DicomFacts
-from common.orders import Retrieval, TranscodeDone
+from common.orders import Path, Retrieval, TranscodeDone
 from common.stages import State
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Delivery, Item
@@ -70,7 +70,7 @@ def _study(ledger: Sessions, uid: str, ids: list[str], destinations: Sequence[st
     for some in _batches(ids):
         with ledger() as session:
             columns = (Item.number, Item.state, Item.reason, Item.result, Item.source, Item.size_bytes, Item.digest)
-            wanted = load_only(*columns, Item.retrieval, Item.description, Item.failure)
+            wanted = load_only(*columns, Item.retrieval, Item.description, Item.failure, Item.plan)
             items = session.scalars(select(Item).where(Item.id.in_(some)).options(wanted).order_by(Item.number)).all()
             deliveries: dict[str, dict[str, Delivery]] = {}
             for row in session.scalars(select(Delivery).where(Delivery.item_id.in_(some))):
@@ -90,6 +90,7 @@ def _expected(item: Item, delivery: Delivery | None) -> list[Expected]:
     undelivered = "" if delivery is not None and delivery.state == "delivered" else _why_not(item, delivery)
     if not done.instances:
         return [Expected(item.number, "", "", 0, "", 0, "", undelivered=undelivered)]
+    copied = _copied_stream(item)
     lines = delivery.location.split("\n") if delivery is not None else []
     return [
         Expected(
@@ -100,12 +101,21 @@ def _expected(item: Item, delivery: Delivery | None) -> list[Expected]:
             one.instance_digest,
             one.instance_bytes,
             lines[number] if number < len(lines) else "",
+            pixel_digest=one.pixel_digest,
+            stream_digest=copied if len(done.instances) == 1 else "",
             sop_class_uid=done.sop_class_uid,
-            transfer_syntax_uid=done.transfer_syntax_uid,
             undelivered=undelivered,
         )
         for number, one in enumerate(done.instances)
     ]
+
+
+def _copied_stream(item: Item) -> str:
+    """The digest of a stream that was taken over as it was; empty: it was not, or has none."""
+    plan, description = item.plan or {}, item.description or {}
+    if plan.get("path") not in (Path.KEEP, Path.REWRAP, Path.REAUDIO):
+        return ""
+    return str(description.get("video", {}).get("stream_digest") or "")
 
 
 def _why_not(item: Item, delivery: Delivery | None) -> str:

@@ -10,7 +10,8 @@ from common.settings import Settings
 from orchestrator.ledger.database import Sessions
 from orchestrator.verify.compare import compare, unanswered
 from orchestrator.verify.expected import Study, studies
-from orchestrator.verify.places import REFUSALS, Place, Reading, open_place
+from orchestrator.verify.places import REFUSALS, ArchivePlace, Place, Reading, open_place
+from orchestrator.verify.reading import ReadBack, Reader
 from orchestrator.verify.sources import SourceCheck
 from orchestrator.verify.values import StudyResult, Totals
 
@@ -47,9 +48,14 @@ class Verification:
             PolicyError: a destination cannot be asked with these settings.
         """
         with ExitStack() as stack:
-            places = {
+            places: dict[str, Place] = {
                 uri: stack.enter_context(open_place(uri, self._settings, read=self._read)) for uri in self._destinations
             }
+            if self._read != "none":
+                reader = stack.enter_context(Reader())
+                for uri, place in places.items():
+                    if isinstance(place, ArchivePlace):
+                        places[uri] = ReadBack(place, uri, reader, self._read)
             check = stack.enter_context(SourceCheck(self._settings)) if self._sources else None
             for study in studies(self._ledger, self._job_id, self._destinations):
                 self.totals.studies += bool(study.study_uid)

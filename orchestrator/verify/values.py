@@ -31,9 +31,9 @@ class Expected:
     digest: str  # SHA-256 of the file, hexadecimal
     size_bytes: int
     location: str  # path below a folder or bucket
-    pixel_digest: str = ""  # SHA-256 of the pixel data as it was sent; empty: not known
+    pixel_digest: str = ""  # SHA-256 of Pixel Data as it was sent; empty: not known
+    stream_digest: str = ""  # SHA-256 of a copied video stream in its normal form; empty: not known
     sop_class_uid: str = ""
-    transfer_syntax_uid: str = ""
     undelivered: str = ""  # why it is not there: state and reason; empty: it was delivered
 
 

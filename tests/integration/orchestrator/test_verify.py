@@ -11,22 +11,27 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
+import pydicom
 import pytest
+from pydicom.encaps import encapsulate, generate_fragments
+from support import zoo
 from support.orthanc import WEB, Orthanc, serve
+from support.passage import passage
 from support.s3 import S3Server, free_ports
-from support.zoo_dicom import loop, quarters, saved
+from support.zoo_dicom import enhanced_xa, loop, quarters, saved
 
 from common.errors import DestinationUnavailable, PolicyError
 from common.orders import Failure, Retrieval, TranscodeDone
-from common.recipes import ARCHIVE
+from common.recipes import ARCHIVE, PROFILES
 from common.settings import Settings
 from common.stages import State
 from common.store.s3 import S3Store
 from orchestrator.cli.verify import verify
 from orchestrator.ledger.database import Sessions, open_ledger
 from orchestrator.ledger.schema import Delivery, Item, Job
+from orchestrator.verify.places import chosen
 from orchestrator.verify.run import Verification
-from orchestrator.verify.values import Cause, StudyResult
+from orchestrator.verify.values import Cause, Expected, StudyResult
 
 PLUGIN = Path(str(WEB["Plugins"][0]))  # type: ignore[index]
 
@@ -297,6 +302,71 @@ def test_a_source_in_an_archive_is_asked_for(orthanc: Orthanc, tmp_path: Path, b
     assert [(each.cause, each.item) for each in told if each.cause is not Cause.NOT_DELIVERED] == [
         (Cause.SOURCE_GONE, 2)
     ]
+
+
+def passed(source: Path, folder: Path, books: Books, uri: str, **how: Any) -> bytes:
+    """A source on its whole way, and in the books; its instance as it was delivered."""
+    folder.mkdir()
+    made = passage(source, folder, **how)
+    fields = {"result": made.done, "plan": made.plan, "description": made.source}
+    name = books.item(**{key: value.model_dump(mode="json") for key, value in fields.items()})
+    with books.ledger.begin() as session:
+        session.add(Delivery(item_id=name, job_id="job", destination=uri, state="delivered"))
+    return made.store.get(made.done.instance_key)
+
+
+@pytest.mark.peer("Orthanc")
+@pytest.mark.skipif(not PLUGIN.exists(), reason="Orthanc's DICOMweb plugin is not installed")
+def test_what_is_read_back_is_compared_by_its_pixel_data(orthanc: Orthanc, tmp_path: Path, books: Books) -> None:
+    for name in orthanc.instances():
+        orthanc.delete(f"/instances/{name}")
+    clip, still = tmp_path / "clip.mp4", tmp_path / "loop.dcm"
+    zoo.clip("-c:v", "libx264", "-profile:v", "high", "-bf", "2")(clip)
+    enhanced_xa(still)
+    books.job(orthanc.web_uri)
+    copied = passed(clip, tmp_path / "copied", books, orthanc.web_uri)
+    (tmp_path / "copied.dcm").write_bytes(copied)
+    framed = passed(still, tmp_path / "framed", books, orthanc.web_uri, profile=PROFILES["primary"])
+    encoded = passed(still, tmp_path / "encoded", books, orthanc.web_uri)
+    for data in (copied, framed, encoded):
+        orthanc.put(renamed(data))
+    results, run = books.verify(orthanc.web_uri, read="all")
+    assert [each.differences for each in results] == [[], []]
+    assert (run.totals.same, run.totals.not_comparable) == (3, 0)
+    orthanc.put(swapped(encoded))
+    assert [each.cause for result in books.verify(orthanc.web_uri, read="all")[0] for each in result.differences] == [
+        Cause.DIGEST
+    ]
+
+
+def renamed(data: bytes) -> bytes:
+    """As an archive gives it back after the patient's name was corrected."""
+    made = pydicom.dcmread(BytesIO(data))
+    made.PatientName = "Roe^Richard"
+    return written(made)
+
+
+def swapped(data: bytes) -> bytes:
+    """The same header around a stream of other pictures."""
+    made = pydicom.dcmread(BytesIO(data))
+    stream = bytearray(b"".join(generate_fragments(made.PixelData)))
+    stream[stream.rfind(b"mdat") + 200] ^= 1
+    made.PixelData = encapsulate([bytes(stream)], has_bot=False)
+    return written(made)
+
+
+def written(made: pydicom.FileDataset) -> bytes:
+    file = BytesIO()
+    made.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def test_a_sample_is_one_in_twenty_and_at_least_one() -> None:
+    many = [Expected(n, f"1.2.{n}", "", 1, "", 1, "") for n in range(400)]
+    assert 5 < len(chosen(many, "sample")) < 50
+    assert chosen(many, "sample") == chosen(many[::-1], "sample")[::-1]
+    assert [len(chosen(many[:count], "sample")) for count in (0, 1)] == [0, 1]
+    assert (len(chosen(many, "all")), len(chosen(many, "none"))) == (400, 0)
 
 
 def test_the_command_names_differences_and_no_patient(
