@@ -9,8 +9,12 @@ import pytest
 from common.errors import BadIdentifiers
 from common.recipes import ARCHIVE
 from common.store.folder import FolderStore
+from orchestrator.cli.jobfile import JobFile
 from orchestrator.ingest.identifiers import load_identifiers, put_identifiers
-from orchestrator.jobs import JobRequest
+from orchestrator.ingest.worklist import WorklistRequest
+from orchestrator.jobs import JobRequest, submit
+from orchestrator.ledger.database import open_ledger
+from orchestrator.ledger.schema import Job
 from workers.coerce import stored_rules
 
 FILE = """
@@ -44,6 +48,24 @@ def test_a_file_with_its_list_is_read(tmp_path: Path) -> None:
 def test_workers_find_the_rules_under_their_key(tmp_path: Path) -> None:
     rules, store = load_identifiers(written(tmp_path)), FolderStore(tmp_path / "store")
     assert stored_rules(store, put_identifiers(rules, store)) == rules
+
+
+def test_a_job_file_names_rules_and_worklist_and_their_values_stay_in_the_store(tmp_path: Path) -> None:
+    written(tmp_path)
+    job = tmp_path / "job.toml"
+    job.write_text(
+        'sources = ["in"]\ndestinations = ["out"]\nidentifiers = "rules.toml"\nworklist = "dicom://RIS@ris:104"\n'
+        "accession = '_(A[0-9]+)_'\n"
+    )
+    store = FolderStore(tmp_path / "store")
+    asked = JobFile.load(job).request(tmp_path, store)
+    assert asked.identifiers_key == load_identifiers(tmp_path / "rules.toml").key
+    assert stored_rules(store, asked.identifiers_key) is not None
+    assert asked.worklist == WorklistRequest(server="dicom://RIS@ris:104", accession="_(A[0-9]+)_")
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    with ledger() as session:
+        row = session.get_one(Job, submit(ledger, asked))
+        assert (row.identifiers_key, row.worklist) == (asked.identifiers_key, asked.worklist.model_dump(mode="json"))
 
 
 def test_with_other_rules_it_is_another_job(tmp_path: Path) -> None:
