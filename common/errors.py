@@ -9,6 +9,7 @@ CinefarmError
 ├── PolicyError           the job: change the mapping, the profile or the destination
 │   ├── MissingMetadata   plain video without the patient and study data DICOM demands
 │   ├── BadMapping        the mapping CSV itself is wrong
+│   ├── BadIdentifiers    the rules for identifiers are wrong, or refuse this object
 │   └── NoLegalPath       nothing legal leads from this source to this destination
 ├── EnvironmentFault      the machine or a peer: repair it; trying again can help
 │   ├── ProgramFailed     a child program ended badly (name, command, exit code, last words)
@@ -108,6 +109,10 @@ class MissingMetadata(PolicyError):
 
 class BadMapping(PolicyError):
     """The mapping CSV cannot be used as it is."""
+
+
+class BadIdentifiers(PolicyError):
+    """The site's rules for identifiers cannot be used as they are, or give no legal value for this object."""
 
 
 class NoLegalPath(PolicyError):

@@ -192,6 +192,7 @@ class DicomFacts(Value):
     stream_length: int | None = Field(
         default=None, description="bytes of the video stream without padding (DICOM_VIDEO only)"
     )
+    coerced: bool = Field(default=False, description="the job's rules give it other identifiers")
     faults: tuple[str, ...] = Field(
         default=(), description="errors of header and encapsulation against the stream, in words (DICOM_VIDEO only)"
     )

@@ -70,6 +70,13 @@ class Split(Value):
         return self.limit_bytes - (min(HEADER_BYTES, self.limit_bytes // 16) if self.of_the_file else 0)
 
 
+class Coercion(Value):
+    """The site's rules for identifiers, to be applied to a header (common.dicom.identifiers)."""
+
+    key: str = Field(description="identifiers/<digest>.json in the object store: they hold patient identifiers")
+    moment: str = Field(description="DT: when the item was planned; it stands in the header, so it is the plan's")
+
+
 class Plan(Value):
     """The planner's decision for one item, with its reason on the record."""
 
@@ -97,6 +104,11 @@ class Plan(Value):
     )
     split: Split | None = Field(default=None, description="None: one instance holds it all")
     limit: Split | None = Field(default=None, description="applies should one instance not hold it after all")
+    coercion: Coercion | None = Field(default=None, description="None: identifiers stay as they are")
+    header_only: bool = Field(
+        default=False,
+        description="REWRAP: what would be kept but for its identifiers; all else is carried over to the byte",
+    )
 
 
 class Retrieval(Value):
@@ -133,6 +145,9 @@ class DescribeOrder(OrderBase):
     source_key: str
     retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     name_hint: str = Field(default="", description="lower-case extension of the source, e.g. '.mpg'; never its name")
+    identifiers_key: str | None = Field(
+        default=None, description="rules that are tried on the header; None: there are none"
+    )
 
 
 class TranscodeOrder(OrderBase):
@@ -251,6 +266,10 @@ class InstancePart(Value):
     first_frame: int = 0
     frames: int = 0
     video_bytes: int = 0
+    pixel_digest: str = Field(
+        default="",
+        description="SHA-256 of all fragments of Pixel Data, padding included; empty: a copied stream, which has its own digest",
+    )
 
 
 class DeliverOrder(OrderBase):
@@ -385,6 +404,11 @@ class TranscodeDone(Value):
     output_frames: int = 0
     video_bytes: int = 0
     reused: bool = Field(default=False, description="an earlier attempt's result was found and used")
+    pixel_digest: str = Field(
+        default="",
+        description="SHA-256 of all fragments of Pixel Data, padding included; empty: a copied stream, which has its own digest",
+    )
+    coerced: bool = Field(default=False, description="the site's rules gave it other identifiers")
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split source, in order of time; else empty")
 
     @property
@@ -398,6 +422,7 @@ class TranscodeDone(Value):
                 **whole,
                 sop_instance_uid=self.sop_instance_uid,
                 frames=self.output_frames,
+                pixel_digest=self.pixel_digest,
                 video_bytes=self.video_bytes,
             ),
         )

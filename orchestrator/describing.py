@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from common.dicom.identifiers import Identifiers
 from common.errors import CinefarmError, ResourceLimit, UnreadableSource
 from common.media import Description
 from common.orders import Failure
@@ -48,8 +49,8 @@ SLOWEST_READ = 20_000_000
 class Describer:
     """One child. A source that crashes or stalls it costs itself alone: the next one gets a new child."""
 
-    def __init__(self, settings: Settings, *, quick: bool) -> None:
-        self._settings, self._quick = settings, quick
+    def __init__(self, settings: Settings, *, quick: bool, rules: Identifiers | None = None) -> None:
+        self._settings, self._quick, self._rules = settings, quick, rules
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = 0
 
@@ -89,7 +90,7 @@ class Describer:
             raise EOFError
         child.stdin.write(json.dumps({"path": str(path), "hint": hint}).encode() + b"\n")
         child.stdin.flush()
-        return _line(child.stdout.fileno(), time.monotonic() + seconds)
+        return line_from(child.stdout.fileno(), time.monotonic() + seconds)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._asked >= RENEW:
@@ -98,7 +99,9 @@ class Describer:
             flags = ["--quick"] if self._quick else []
             argv = [sys.executable, "-m", "workers", "describe-each", "--parent", str(os.getpid()), *flags]
             pipe = subprocess.PIPE
-            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0)
+            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            if self._rules is not None and self._child.stdin is not None:
+                self._child.stdin.write(b'{"identifiers":' + self._rules.json_bytes + b"}\n")
         self._asked += 1
         return self._child
 
@@ -109,7 +112,7 @@ class Describer:
             child.communicate()
 
 
-def _line(fd: int, until: float) -> bytes:
+def line_from(fd: int, until: float) -> bytes:
     """One answer. Raises: TimeoutError, EOFError."""
     got = bytearray()
     while not got.endswith(b"\n"):
@@ -123,13 +126,13 @@ def _line(fd: int, until: float) -> bytes:
 
 
 def describe_all(
-    sources: Iterable[Found], settings: Settings, *, quick: bool, at_a_time: int
+    sources: Iterable[Found], settings: Settings, *, quick: bool, at_a_time: int, rules: Identifiers | None = None
 ) -> Generator[tuple[Found, Outcome]]:
     """Each source with what it is, in the order of finding; only a few a child are held, however many there are."""
     mine, children = threading.local(), list[Describer]()
 
     def begin() -> None:
-        mine.child = Describer(settings, quick=quick)
+        mine.child = Describer(settings, quick=quick, rules=rules)
         children.append(mine.child)
 
     def ask(found: Found) -> Outcome:

@@ -265,7 +265,8 @@ def _look_for_deliveries(
 
 def _begin_describe(session: Session, item: Item, fetches: Fetches) -> Order:
     item.attempts += 1
-    order = fetches.paced(work.describe_order(item, item.attempts))
+    rules = session.get_one(Job, item.job_id).identifiers_key
+    order = fetches.paced(work.describe_order(item, item.attempts, rules))
     _open(session, order, queues.DESCRIBE)
     return order
 

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from common.dicom.transfer_syntaxes import short
 from common.errors import CinefarmError
 from common.media import Description
-from common.orders import Failure, Path, Plan
+from common.orders import Coercion, Failure, Path, Plan
 from common.recipes import Audio, Profile
 from common.stages import State
 from orchestrator.acceptance import Destinations
+from orchestrator.coercing import coerced
 from orchestrator.describing import Listed, Outcome
 from orchestrator.estimates import evidence_bytes, scratch_bytes
 from orchestrator.ingest.found import Found
-from orchestrator.ingest.mapping import Mapping, header_json, missing_metadata
+from orchestrator.ingest.mapping import Mapping, header_json
+from orchestrator.ingest.worklist import Supplier
 from orchestrator.planner import plan
 
 MAX_STEPS = 50
@@ -49,6 +51,13 @@ class Question:
     destinations: Destinations
     audio: Audio = Audio.STRIP
     mapping: Mapping | None = None
+    coercion: Coercion | None = None
+    supplier: Supplier | None = None  # in place of the mapping, where a worklist is asked too
+
+    @property
+    def supply(self) -> Supplier:
+        """Who says whose a plain video is."""
+        return self.supplier or Supplier(self.mapping, None)
 
 
 @dataclass
@@ -162,14 +171,15 @@ def _prospect(number: int, found: Found, outcome: Outcome, question: Question, t
     if isinstance(outcome, Listed):
         reason = f"{outcome.note}; it is planned when it has been fetched".removeprefix("; ")
         return Prospect(number, found.relative, found.size_bytes, State.FOUND, reason)
-    row = question.mapping.row_for(found) if question.mapping is not None else None
+    given = question.supply.of(found)
+    row = None if isinstance(given, CinefarmError) else given
     header = header_json(row) if row is not None else b""
     if twin := twins.earlier(outcome, header, found.relative):
         reason = f"the same bytes as {twin}"
         return Prospect(number, found.relative, found.size_bytes, State.SKIPPED, reason, description=outcome)
     try:
         if outcome.dicom is None and row is None:
-            raise missing_metadata(question.mapping)
+            raise given if isinstance(given, CinefarmError) else question.supply.nothing_known()
         made = plan(
             outcome,
             question.profile,
@@ -178,6 +188,7 @@ def _prospect(number: int, found: Found, outcome: Outcome, question: Question, t
             modality=row.modality if row else "",
             requested_class=row.requested_class if row else None,
         )
+        made = coerced(made, outcome, question.coercion)
     except CinefarmError as error:
         failure = Failure.of(error)
         return Prospect(

@@ -16,6 +16,7 @@ from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from common.destinations import S3Destination, parse_destination
+from common.errors import CinefarmError
 from common.logs import logger
 from common.orders import Failure
 from common.recipes import Audio, Profile
@@ -27,6 +28,7 @@ from orchestrator.accepting import state_acceptance
 from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import Mapping, header_json
 from orchestrator.ingest.sources import parse_source
+from orchestrator.ingest.worklist import Supplier, Supply, WorklistRequest
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Item, Job, now
@@ -51,6 +53,8 @@ class JobRequest:
     name: str = ""
     priority: int = 0
     mapping_key: str | None = None  # the mapping CSV in the object store, for a service that lists the sources itself
+    worklist: WorklistRequest | None = None  # who else knows whose plain video is
+    identifiers_key: str | None = None  # the rules for identifiers in the object store
     window: str | None = None  # orchestrator.windows
     window_policy: Literal["finish", "stop"] = "finish"
     patience_seconds: float = 0.0
@@ -61,9 +65,12 @@ class JobRequest:
     def key(self) -> str:
         """The same request has the same key, and so goes on with the same job: SHA-256, hexadecimal.
 
-        The mapping is left out on purpose: giving it later mends the items that failed for want of it.
+        The mapping is left out on purpose: giving it later mends the items that failed for want of it. Rules for identifiers
+        shape every result: with others it is another job.
         """
         parts = [sorted(self.sources), sorted(self.destinations), self.profile.digest, self.audio]
+        if self.identifiers_key is not None:
+            parts.append(self.identifiers_key)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -102,6 +109,7 @@ def enter(session: Session, request: JobRequest) -> Job:
             destinations=list(request.destinations),
             profile=request.profile.model_dump(mode="json"),
             audio=request.audio,
+            identifiers_key=request.identifiers_key,
         )
         session.add(job)
         log.info("job_submitted", job=job.id)
@@ -113,6 +121,8 @@ def enter(session: Session, request: JobRequest) -> Job:
     for acceptance in request.accepts:
         state_acceptance(session, acceptance)
     job.mapping_key = request.mapping_key or job.mapping_key
+    if request.worklist is not None:
+        job.worklist = request.worklist.model_dump(mode="json")
     job.listing, job.problem, job.cancelled = "listing", "", False
     return job
 
@@ -128,6 +138,7 @@ def ingest(
     stopped: Callable[[], bool] = lambda: False,
     again: bool = True,
     settings: Settings | None = None,
+    worklist: WorklistRequest | None = None,
 ) -> Listing:
     """List the sources into the ledger, in batches. Known items that failed, or whose file has changed, start again.
 
@@ -137,18 +148,29 @@ def ingest(
     Raises:
         PolicyError: a source cannot be found.
         BadMapping: two rows name one file.
-        EnvironmentFault: an archive does not answer, or refuses the query.
+        EnvironmentFault: an archive or a worklist does not answer, or refuses the query.
     """
     if again:
         _forget_places(ledger, job_id)
     listing = Listing()
     scope = Scope(settings or Settings(), tuple(exclude), listing.ignored, stopped)
-    for source in sources:
-        stream = parse_source(source).find(scope)
-        while not stopped() and (batch := list(islice(stream, BATCH))):
-            with ledger.begin() as session:
-                _add(session, store, job_id, batch, mapping, listing, again=again)
+    with Supplier(mapping, worklist, scope.settings) as supplier:
+        for source in sources:
+            stream = parse_source(source).find(scope)
+            while not stopped() and (batch := list(islice(stream, BATCH))):
+                supplied = supplier.all_of(_unsupplied(ledger, job_id, batch) if supplier.asks else batch)
+                with ledger.begin() as session:
+                    _add(session, store, job_id, batch, supplied, listing, again=again)
     return listing
+
+
+def _unsupplied(ledger: Sessions, job_id: str, batch: list[Found]) -> list[Found]:
+    """Files that may begin: a worklist is not asked again for each video that is done, nor within a transaction."""
+    statement = select(Item.source, Item.state).where(Item.job_id == job_id)
+    with ledger() as session:
+        rows = session.execute(statement.where(Item.source.in_([found.place for found in batch])))
+        done = {source for source, state in rows if state not in (State.FOUND, State.FAILED, State.CANCELLED)}
+    return [found for found in batch if found.place not in done]
 
 
 def _add(
@@ -156,7 +178,7 @@ def _add(
     store: ObjectStore,
     job_id: str,
     batch: list[Found],
-    mapping: Mapping | None,
+    supplied: dict[str, Supply],
     listing: Listing,
     *,
     again: bool,
@@ -169,11 +191,11 @@ def _add(
     for place, found in places.items():
         item = known.get(place)
         if item is None:
-            rows.append(_row(job_id, number + len(rows) + 1, found) | _supplied(store, found, mapping))
+            rows.append(_row(job_id, number + len(rows) + 1, found) | _supplied(store, found, supplied.get(place)))
         elif _starts_again(item, found, again=again):
             _reset(item, found)
         if item is not None and item.state is State.FOUND:
-            for name, value in _supplied(store, found, mapping).items():
+            for name, value in _supplied(store, found, supplied.get(place)).items():
                 setattr(item, name, value)
     for _, alike in groupby(sorted(rows, key=sorted), key=sorted):  # rows of one statement name the same columns
         session.execute(insert(ITEMS), list(alike))  # past the unit of work, which costs more than the database
@@ -224,16 +246,20 @@ def _reset(item: Item, found: Found) -> None:
     item.failure = item.digest = item.description = item.plan = item.split = item.result = None
 
 
-def _supplied(store: ObjectStore, found: Found, mapping: Mapping | None) -> dict[str, Any]:
-    """Fields of an item: the mapping row's header, or why it is set aside when the file cannot even be opened."""
+def _supplied(store: ObjectStore, found: Found, given: Supply | None) -> dict[str, Any]:
+    """Fields of an item: the header that mapping or worklist give, or why it is set aside when the file cannot even be opened.
+
+    Why there is no header counts when the file turns out to be plain video: a DICOM object needs none.
+    """
     if found.problem is not None:
         failure = Failure.of(found.problem).model_dump(mode="json")
         return {"failure": failure, "state": State.FAILED, "reason": found.problem.message}
-    row = mapping.row_for(found) if mapping is not None else None
-    if row is None:
+    if given is None:
         return {}
-    header = header_json(row)
+    if isinstance(given, CinefarmError):
+        return {"header_key": None, "supplied": {"failure": Failure.of(given).model_dump(mode="json")}}
+    header = header_json(given)
     key = f"headers/{hashlib.sha256(header).hexdigest()}.json"
     if store.size(key) is None:
         store.put(key, header)
-    return {"header_key": key, "supplied": {"modality": row.modality, "sop_class": row.requested_class}}
+    return {"header_key": key, "supplied": {"modality": given.modality, "sop_class": given.requested_class}}

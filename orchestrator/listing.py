@@ -15,6 +15,7 @@ from common.settings import Settings
 from common.store import ObjectStore
 from orchestrator.control import cancel_items
 from orchestrator.ingest.mapping import Mapping
+from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import ingest
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
@@ -48,11 +49,21 @@ def list_job(
 
     log.info("listing_began", job=job_id)
     try:
-        mapping = _mapping(store, job.mapping_key)
+        worklist = WorklistRequest.model_validate(job.worklist) if job.worklist else None
+        mapping = _mapping(store, job.mapping_key, worklist=worklist is not None)
         reopen_vanished(ledger, store, job_id, mounted_only=True)
         exclude = excluded(job.destinations, settings.state_dir)
         listing = ingest(
-            ledger, store, job_id, job.sources, mapping, exclude, stopped=given_up, again=False, settings=settings
+            ledger,
+            store,
+            job_id,
+            job.sources,
+            mapping,
+            exclude,
+            stopped=given_up,
+            again=False,
+            settings=settings,
+            worklist=worklist,
         )
     except CinefarmError as error:
         if isinstance(error, EnvironmentFault) and error.retryable:
@@ -85,10 +96,10 @@ def _wanted(ledger: Sessions, job_id: str) -> bool:
         return not session.get_one(Job, job_id).cancelled
 
 
-def _mapping(store: ObjectStore, key: str | None) -> Mapping | None:
+def _mapping(store: ObjectStore, key: str | None, *, worklist: bool) -> Mapping | None:
     if key is None:
         return None
     with tempfile.TemporaryDirectory(prefix="cinefarm-map-") as folder:  # patient data: for our eyes only (mode 700)
         path = Path(folder, "map.csv")
         store.export(key, path)
-        return Mapping.load(path)
+        return Mapping.load(path, worklist=worklist)

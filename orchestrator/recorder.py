@@ -29,6 +29,7 @@ from common.stages import State
 from common.store import ObjectStore
 from orchestrator import breaker, chunking, commitment, deliveries
 from orchestrator.accepting import destinations_of
+from orchestrator.coercing import coerced, coercion
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.audit import because_of
@@ -204,9 +205,12 @@ class Recorder:
     ) -> None:
         job = session.get_one(Job, item.job_id)
         try:
-            if description.dicom is None and item.header_key is None:
-                raise missing_metadata(None)
             hints = item.supplied or {}
+            if description.dicom is None and item.header_key is None:
+                if "failure" in hints:  # what the worklist said
+                    fail(item, Failure.model_validate(hints["failure"]))
+                    return
+                raise missing_metadata(None)
             profile = self._profile(job)
             made = plan(
                 description,
@@ -227,9 +231,9 @@ class Recorder:
             log.exception("planning_broke", item=item.id)
             fail(item, Failure.of(InternalFault(f"planning broke with {type(error).__name__}")))
             return
-        item.plan = made.model_dump(mode="json")
+        item.plan = coerced(made, description, coercion(job.identifiers_key, now())).model_dump(mode="json")
         item.attempts = 0
-        move(item, State.PLANNED, made.reason)
+        move(item, State.PLANNED, item.plan["reason"])
 
     def _profile(self, job: Job) -> Profile:
         """Read once a job: thousands of items follow each other."""

@@ -60,8 +60,9 @@ def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
 
 def output_prefix(digest: str, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
     """The result's address: source digest, then everything that shapes the output, our own version included."""
+    coerced = {"identifiers": plan.coercion.key, "header_only": plan.header_only} if plan.coercion else {}
     address = _digest(
-        {"work": work_digest(plan, cuts), "header": header_key, "version": __version__, "gate": _gate(plan)}
+        {"work": work_digest(plan, cuts), "header": header_key, "version": __version__, "gate": _gate(plan)} | coerced
     )
     return f"results/{digest[:2]}/{digest}/{address[:32]}"
 
@@ -74,9 +75,13 @@ def chunk_prefix(digest: str, plan: Plan, part: Part) -> str:
 
 
 def instance_uid(description: Description, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
-    """SOP Instance UID of the output: the source's own when its bytes or all its values are kept, else derived from both."""
+    """SOP Instance UID of the output: the source's own when its bytes or all its values are kept, else derived from both.
+
+    Coerced identifiers change no UID (PS3.3 Table C.12-1: it "does not change during subsequent coercion").
+    """
     dicom = description.dicom
-    if dicom is not None and (plan.path is Path.KEEP or keeps_identity(description, plan)):
+    kept = plan.path is Path.KEEP or plan.header_only or keeps_identity(description, plan)
+    if dicom is not None and kept:
         return dicom.sop_instance_uid
     origin = dicom.sop_instance_uid if dicom else f"{description.digest}:{header_key}"
     return uids.instance_uid(origin, work_digest(plan, cuts))
@@ -87,11 +92,10 @@ def retrieval(item: Item) -> Retrieval | None:
     return None if item.retrieval is None else Retrieval.model_validate(item.retrieval)
 
 
-def describe_order(item: Item, attempt: int) -> DescribeOrder:
-    """The order to read what an item's source is."""
-    dot = (
-        item.name.rfind(".") if item.retrieval is None else -1
-    )  # an instance's name is its UID, which has no extension
+def describe_order(item: Item, attempt: int, identifiers_key: str | None = None) -> DescribeOrder:
+    """The order to read what an item's source is, and whether the job's rules give it other identifiers."""
+    # an instance's name is its UID, which has no extension
+    dot = item.name.rfind(".") if item.retrieval is None else -1
     extension = item.name[dot:].lower() if dot > item.name.rfind("/") else ""
     hint = extension if len(extension) <= 6 and extension[1:].isalnum() else ""
     return DescribeOrder(
@@ -101,6 +105,7 @@ def describe_order(item: Item, attempt: int) -> DescribeOrder:
         source_key=source_key(item),
         retrieval=retrieval(item),
         name_hint=hint,
+        identifiers_key=identifiers_key,
     )
 
 

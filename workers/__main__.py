@@ -91,6 +91,14 @@ def describe_each(
 
 
 @cli.command()
+def read_back(parent: Annotated[int, typer.Option(help="process that this one must not outlive")]) -> None:
+    """Read back instances that are named on stdin, a JSON line each (common.orders.Retrieval), until it ends."""
+    from workers.read_back import serve
+
+    serve(parent=parent)
+
+
+@cli.command()
 def check(
     files: list[Path],
     as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None,

@@ -115,13 +115,15 @@ class Worker:
             return assemble(order, self.store, scratch, self.settings, attempt)
 
     def _describe(self, order: DescribeOrder, attempt: Attempt) -> DescribeDone:
+        from workers.coerce import stored_rules
         from workers.describe import describe_sandboxed
 
         with (
             self.scratch(order.order_id) as scratch,
             local_source(self.store, order.source_key, scratch, attempt.check) as path,
         ):
-            return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings))
+            rules = stored_rules(self.store, order.identifiers_key)
+            return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings, rules))
 
     def _pace(self, place: str, bytes_per_second: int | None, sharers: int, attempt: Attempt) -> Pace:
         """As fast as all workers together may send to a place, or fetch from it."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from common.dicom.pixel_stream import looks_like_dicom
 from common.errors import NotVideo, UnreadableSource
@@ -25,13 +26,16 @@ from workers.describe_containers import (
 )
 from workers.describe_quick import NoDigest
 
+if TYPE_CHECKING:
+    from common.dicom.identifiers import Identifiers
+
 SLOWEST_READ = 20_000_000
 """Bytes per second of a slow network disk: what the time limit allows for reading the source."""
 
 _CHUNK_BYTES = 1 << 20
 
 
-def describe_sandboxed(path: Path, name_hint: str, settings: Settings) -> Description:
+def describe_sandboxed(path: Path, name_hint: str, settings: Settings, rules: Identifiers | None = None) -> Description:
     """``describe`` in a child process under limits of time and memory: a hostile source costs the child only.
 
     Raises:
@@ -44,19 +48,21 @@ def describe_sandboxed(path: Path, name_hint: str, settings: Settings) -> Descri
         raise UnreadableSource(f"the file cannot be opened: {error.strerror}") from error
     seconds = settings.describe_seconds + size / SLOWEST_READ
     limits = Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
-    return call(describe, path, name_hint, limits=limits, what="describing the source")
+    return call(partial(describe, rules=rules), path, name_hint, limits=limits, what="describing the source")
 
 
-def describe(path: Path, name_hint: str, *, quick: bool = False) -> Description:
+def describe(path: Path, name_hint: str, *, quick: bool = False, rules: Identifiers | None = None) -> Description:
     """What the source is. ``name_hint``: its file name extension, used only to tell a broken video from another file.
 
-    ``quick``: headers and index are read and not all bytes; the digest is empty (workers.describe_quick).
+    ``quick``: headers and index are read and not all bytes; the digest is empty (workers.describe_quick). ``rules``: tried on
+    the header of a DICOM source.
 
     Raises:
         NotVideo: readable, but a still image, a document, audio, or a single-frame or imageless DICOM file.
         UnreadableSource: empty, broken, or not what its extension claims.
         TruncatedSource: shorter than its own header says.
         UnsupportedSource: understood, but no decoder here reads it.
+        BadIdentifiers: the rules give no legal identifiers for it.
     """
     try:
         if not path.is_file():
@@ -69,16 +75,18 @@ def describe(path: Path, name_hint: str, *, quick: bool = False) -> Description:
         raise UnreadableSource("the file is empty")
     suffix = name_hint.lower().lstrip(".")
     if quick:
-        return _described(path, suffix, start, NoDigest(path.stat().st_size))
+        return _described(path, suffix, start, NoDigest(path.stat().st_size), rules)
     with SourceDigest(path) as digest:
-        return _described(path, suffix, start, digest)
+        return _described(path, suffix, start, digest, rules)
 
 
-def _described(path: Path, suffix: str, start: bytes, digest: SourceDigest | NoDigest) -> Description:
+def _described(
+    path: Path, suffix: str, start: bytes, digest: SourceDigest | NoDigest, rules: Identifiers | None
+) -> Description:
     if looks_like_dicom(start):
         from workers.describe_dicom import describe_dicom
 
-        return describe_dicom(path, digest)
+        return describe_dicom(path, digest, rules)
     return _plain(path, suffix, start, digest)
 
 

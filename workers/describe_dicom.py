@@ -19,6 +19,7 @@ from workers.describe_timing import steady
 
 if TYPE_CHECKING:
     from common.bitstream.mp4 import Mp4Layout
+    from common.dicom.identifiers import Identifiers
     from workers.describe import SourceDigest
 
 CODECS = dict.fromkeys(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"), "rawvideo")
@@ -34,20 +35,24 @@ _TS_PACKETS = (188, 192, 204)  # bytes; with a time stamp, with forward error co
 _BUFFER_BYTES = 1 << 18
 
 
-def describe_dicom(path: Path, digest: SourceDigest | NoDigest) -> Description:
-    """Describe a file that looks like DICOM.
+def describe_dicom(path: Path, digest: SourceDigest | NoDigest, rules: Identifiers | None = None) -> Description:
+    """Describe a file that looks like DICOM, and whether ``rules`` give it other identifiers.
 
     Raises:
+        BadIdentifiers: they give it none that is legal.
         NotVideo: one frame only, or no image.
         UnreadableSource, TruncatedSource, UnsupportedSource: as ``describe`` says.
     """
+    from common.dicom.identifiers import would_change
+
     header = read_header(path)
     try:
-        if is_video(header.transfer_syntax_uid):
-            return _video(header, digest)
-        if header.frames < 2:
+        if header.frames < 2 and not is_video(header.transfer_syntax_uid):
             raise NotVideo("a DICOM image of a single frame")
-        return _frames(header, digest)
+        coerced = rules is not None and would_change(header.dataset, rules)
+        made = (_video if is_video(header.transfer_syntax_uid) else _frames)(header, digest)
+        facts = made.dicom and made.dicom.model_copy(update={"coerced": coerced})
+        return made.model_copy(update={"dicom": facts}) if coerced else made
     except NotImplementedError as error:  # pydicom's word for it, when a value is first looked at
         raise UnreadableSource("a header value has a VR that DICOM does not know") from error
 

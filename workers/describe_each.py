@@ -10,7 +10,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+from common.dicom.identifiers import Identifiers
 from common.errors import CinefarmError, InternalFault, ResourceLimit
 from common.forks import Limits, bind
 from common.orders import Failure
@@ -25,16 +27,20 @@ def serve(*, quick: bool, parent: int) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # decoders print what they like; answers alone go to the asker
         os.dup2(silence, stream)
+    rules: Identifiers | None = None
     with os.fdopen(answers, "wb") as out:
         for line in iter(sys.stdin.buffer.readline, b""):
-            out.write(_answer(line, quick) + b"\n")
+            asked = json.loads(line)
+            if "identifiers" in asked:  # rules for all that follow; on a pipe, for they hold patient identifiers
+                rules = Identifiers.model_validate(asked["identifiers"])
+                continue
+            out.write(_answer(asked, quick, rules) + b"\n")
             out.flush()
 
 
-def _answer(line: bytes, quick: bool) -> bytes:
-    asked = json.loads(line)
+def _answer(asked: dict[str, Any], quick: bool, rules: Identifiers | None) -> bytes:
     try:
-        found = describe(Path(asked["path"]), asked["hint"], quick=quick)
+        found = describe(Path(asked["path"]), asked["hint"], quick=quick, rules=rules)
     except CinefarmError as error:
         return _failed(error)
     except MemoryError:

@@ -159,9 +159,12 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
     from common.conformance import check_coded_frames
     from common.dicom.frame_encapsulation import write_frames
     from common.dicom.frame_headers import FrameHeaderRequest, build_frame_header
+    from common.dicom.identifiers import was_coerced
+    from workers.coerce import stored_rules
     from workers.package import source_header, supplied_header
 
     description, plan, total = order.description, order.plan, sum(coded.lengths)
+    rules = stored_rules(store, plan.coercion.key) if plan.coercion else None
     header = build_frame_header(
         FrameHeaderRequest(
             source=source_header(source) if description.dicom else None,
@@ -171,14 +174,18 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
             image=coded.image,
             coded_bytes=total,
             sop_instance_uid=order.sop_instance_uid,
+            rules=rules,
         )
     )
     findings = check_coded_frames(header, plan.transfer_syntax_uid, coded.lengths)
-    stored = None
+    stored, digest = None, ""
     if not broken(findings):
         with spool.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
             chunks = iter(partial(stream.read, CHUNK_BYTES), b"")
-            write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
+            digest = write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
         stored = writer.stored
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
-    return Packaged(stored, findings, study, series, plan.transfer_syntax_uid, video_bytes=total)
+    coerced = rules is not None and was_coerced(header, rules)
+    return Packaged(
+        stored, findings, study, series, plan.transfer_syntax_uid, total, coerced=coerced, pixel_digest=digest
+    )

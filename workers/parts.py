@@ -140,6 +140,7 @@ def _together(
             first_frame=first,
             frames=count,
             video_bytes=one.video_bytes,
+            pixel_digest=one.pixel_digest,
         )
         for one, uid, first, count in zip(made, uids, firsts, counts, strict=False)
         if one.stored is not None
@@ -155,7 +156,9 @@ def _together(
         sum(one.video_bytes for one in made),
         digest,
         parts,
-        pictures,
+        pictures=pictures,
+        coerced=first.coerced,
+        pixel_digest=first.pixel_digest,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
     from common.dicom.portions import Portion
     from workers.sources import MediaInput
 
@@ -72,6 +76,8 @@ class Packaged:
     video_bytes: int
     stream_digest: str | None = None  # of the elementary stream in Pixel Data, where it was copied
     parts: tuple[InstancePart, ...] = ()  # of a split source; ``stored`` is the first's
+    coerced: bool = False  # the site's rules gave it other identifiers
+    pixel_digest: str = ""  # see InstancePart
     pictures: tuple[str, ...] = ()  # of each part: SHA-256 over its decoded pictures, equal to the whole's
 
 
@@ -158,7 +164,7 @@ def check_unchanged(source: Path, description: Description) -> None:
 
 def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Settings, attempt: Attempt) -> Produced:
     description, plan = order.description, order.plan
-    if plan.path is Way.KEEP:
+    if plan.path is Way.KEEP or plan.header_only:
         return Produced(Payload(source, Taken.WHOLE, description))
     if plan.path is Way.REWRAP and not plan.new_container and (own := carried_over(source, description, settings)):
         return Produced(own)
@@ -233,13 +239,20 @@ def package_one(
     """
     if order.plan.path is Way.KEEP and source is not None:
         return _keep(order, source, store)
+    if order.plan.header_only and source is not None:
+        from workers.coerce import recoerced
+
+        return recoerced(order, source, store)
     from common.conformance import check_result
     from common.dicom.headers import HeaderRequest, build_header
+    from common.dicom.identifiers import was_coerced
     from common.dicom.transfer_syntaxes import for_length
+    from workers.coerce import stored_rules
     from workers.package import package, source_header, supplied_header
     from workers.shown_times import frame_time_vector, shown_times
 
     description, plan = order.description, order.plan
+    rules = stored_rules(store, plan.coercion.key) if plan.coercion else None
     shown = shown_times(payload)
     with payload.open() as (length, chunks):
         header = build_header(
@@ -253,22 +266,38 @@ def package_one(
                 video_bytes=length,
                 vector_ms=frame_time_vector(shown),
                 portion=portion,
+                rules=rules,
             )
         )
         syntax = for_length(plan.transfer_syntax_uid, length).uid
         findings = check_result(header, payload.output, syntax, shown)
         copied = plan.path in (Way.REWRAP, Way.REAUDIO) and portion is None
         stored, watch = None, Watch() if copied else None
+        pixels = None if copied else hashlib.sha256()
         if not broken(findings):
             name = f"instance-{portion.number}.dcm" if portion else INSTANCE
             with store.writer(f"{order.output_prefix}/{name}") as writer:
-                package(writer, header, syntax, watch.through(chunks) if watch else chunks, length)
+                package(writer, header, syntax, watch.through(chunks) if watch else _hashed(chunks, pixels), length)
             stored = writer.stored
     digest = watch.digest if watch else None
     if stored is not None:
         _check_same_stream(description.video.stream_digest, digest, stored, store)
     study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
-    return Packaged(stored, findings, study, series, syntax, length, digest)
+    coerced = rules is not None and was_coerced(header, rules)
+    pixel_digest = pixels.hexdigest() if pixels and stored else ""
+    return Packaged(stored, findings, study, series, syntax, length, digest, coerced=coerced, pixel_digest=pixel_digest)
+
+
+def _hashed(chunks: Iterable[bytes], digest: Hash | None) -> Iterator[bytes]:
+    """The same chunks; ``digest`` gets what their fragments will hold: they are even, but for the last (PS3.5 A.4)."""
+    length = 0
+    for chunk in chunks:
+        if digest is not None:
+            digest.update(chunk)
+            length += len(chunk)
+        yield chunk
+    if digest is not None:
+        digest.update(b"\0" * (length % 2))
 
 
 def _check_same_stream(before: str | None, after: str | None, stored: Stored, store: ObjectStore) -> None:
@@ -355,6 +384,8 @@ def _arrived(packaged: Packaged) -> dict[str, object]:
         "series_uid": packaged.series_uid,
         "transfer_syntax_uid": packaged.transfer_syntax_uid,
         "video_bytes": packaged.video_bytes,
+        "coerced": packaged.coerced,
+        "pixel_digest": packaged.pixel_digest,
     }
     if packaged.stored is not None:
         facts |= {

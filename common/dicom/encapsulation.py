@@ -124,10 +124,10 @@ def split_header(header: Dataset) -> tuple[Dataset, Dataset]:
     """The header's elements below and above group 7FE0; none of group 7FE0 itself is the header's to set."""
     tags = [tag for tag in header.keys() if tag.group != _PIXEL_GROUP]  # noqa: SIM118 - raw elements must stay raw
     before = [tag for tag in tags if tag < _PIXEL_DATA]
-    return _part(header, before), _part(header, [tag for tag in tags if tag > _PIXEL_DATA])
+    return part_of(header, before), part_of(header, [tag for tag in tags if tag > _PIXEL_DATA])
 
 
-def _part(header: Dataset, tags: list[BaseTag]) -> Dataset:
+def part_of(header: Dataset, tags: list[BaseTag]) -> Dataset:
     """Some elements of a header, in a dataset that decodes raw ones as ``header`` does."""
     from pydicom.dataset import Dataset
 

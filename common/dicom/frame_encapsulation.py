@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,11 +60,11 @@ def offset_tables(lengths: Sequence[int]) -> OffsetTables:
 
 def write_frames(
     out: Sink, header: Dataset, transfer_syntax_uid: str, lengths: Sequence[int], stream: Iterable[bytes]
-) -> None:
+) -> str:
     """Write preamble, file meta, ``header`` in Explicit VR Little Endian, and the frames as encapsulated Pixel Data.
 
     ``lengths``: bytes of each frame; ``stream``: all of them, one after the other, cut anywhere. A frame of odd length gets
-    a zero byte, which the Extended Offset Table Lengths do not count.
+    a zero byte, which the Extended Offset Table Lengths do not count. Returns the SHA-256 of all fragments, padding included.
 
     Raises:
         TruncatedSource: the stream ended early.
@@ -82,9 +83,10 @@ def write_frames(
     out.write(struct.pack("<HH2sHI", _PIXEL_GROUP, 0x0010, b"OB", 0, 0xFFFFFFFF))
     out.write(ITEM.pack(0xFFFE, 0xE000, 4 * len(tables.basic)))
     out.write(struct.pack(f"<{len(tables.basic)}I", *tables.basic))
-    _write_items(out, lengths, iter(stream))
+    digest = _write_items(out, lengths, iter(stream))
     out.write(ITEM.pack(0xFFFE, 0xE0DD, 0))
     out.write(encoded(after))
+    return digest
 
 
 def _very_long(element: int, values: Sequence[int]) -> bytes:
@@ -93,8 +95,8 @@ def _very_long(element: int, values: Sequence[int]) -> bytes:
     return head + struct.pack(f"<{len(values)}Q", *values)
 
 
-def _write_items(out: Sink, lengths: Sequence[int], chunks: Iterator[bytes]) -> None:
-    held = memoryview(b"")
+def _write_items(out: Sink, lengths: Sequence[int], chunks: Iterator[bytes]) -> str:
+    held, digest = memoryview(b""), hashlib.sha256()
     for length in (part for whole in lengths for part in fragments_of(whole)):
         out.write(ITEM.pack(0xFFFE, 0xE000, length + length % 2))
         missing = length
@@ -104,8 +106,11 @@ def _write_items(out: Sink, lengths: Sequence[int], chunks: Iterator[bytes]) -> 
                 raise TruncatedSource("the coded frames end before the last one does")
             piece, held = held[:missing], held[missing:]
             out.write(piece)
+            digest.update(piece)
             missing -= len(piece)
         if length % 2:
             out.write(b"\0")
+            digest.update(b"\0")
     if held or any(chunks):
         raise InternalFault("the coded frames are longer than announced")
+    return digest.hexdigest()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from common.dicom import derivation
 from common.dicom.frame_syntaxes import FrameSyntax, frame_syntax
-from common.dicom.headers import kept_values, values_of
+from common.dicom.headers import coerce_as_planned, kept_values, values_of
+from common.dicom.identifiers import Identifiers
 from common.dicom.lossy import LossyStep, append_step, raw_bytes, record_proven_step, source_step
 from common.dicom.modules import complete
 from common.dicom.sop_classes import video_class
@@ -56,6 +57,7 @@ class FrameHeaderRequest:
     image: CodedImage
     coded_bytes: int  # of all frames
     sop_instance_uid: str
+    rules: Identifiers | None = None  # of the site, for identifiers; applied as of the plan's moment
 
     @property
     def syntax(self) -> FrameSyntax:
@@ -83,6 +85,7 @@ def build_frame_header(request: FrameHeaderRequest) -> Dataset:
 
 def _built(request: FrameHeaderRequest) -> Dataset:
     header = kept_values(request.source, request.supplied)
+    coerce_as_planned(header, request.rules, request.plan)
     before = str(header.get("PhotometricInterpretation") or "")
     _describe_image(header, request.image)
     if request.same_instance:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from common.dicom import derivation
 from common.dicom.explicit import explicit_copy
 from common.dicom.geometry import Geometry, adapt_coordinates
+from common.dicom.identifiers import Identifiers, coerce
 from common.dicom.image_pixel import describe_pixels, drop_old_pixels, photometric
 from common.dicom.lossy import LossyStep, append_step, raw_bytes, record_proven_step, source_step
 from common.dicom.modules import complete
@@ -46,6 +47,7 @@ class HeaderRequest:
     video_bytes: int  # of the produced stream, container and sound included
     vector_ms: tuple[float, ...] | None = None  # increments between the stream's frames, where its rate is not constant
     portion: Portion | None = None  # of a source that becomes several instances: which one this is
+    rules: Identifiers | None = None  # of the site, for identifiers; applied as of the plan's moment
 
     @cached_property
     def target(self) -> VideoClass:
@@ -88,6 +90,7 @@ def build_header(request: HeaderRequest) -> Dataset:
         MissingMetadata: plain video without patient and study data.
         NoLegalPath: class or transfer syntax of the plan is none that carries video.
         UnreadableSource: a value of the source's header that had to be read is broken.
+        BadIdentifiers: the site's rules give it no legal identifiers.
         InternalFault: KEEP was asked for, which changes no byte and so needs no header.
     """
     if request.plan.path is Path.KEEP:
@@ -118,6 +121,7 @@ def values_of(source: Dataset | None) -> Iterator[None]:
 
 def _built(request: HeaderRequest) -> Dataset:
     header = kept_values(request.source, request.supplied)
+    coerce_as_planned(header, request.rules, request.plan)
     lost = drop_old_pixels(header, keep_overlays=request.target.family is Family.ULTRASOUND)
     lost += adapt_coordinates(header, request.geometry)
     if request.plan.handling.rate is RatePolicy.CONSTANT and "PerFrameFunctionalGroupsSequence" in header:
@@ -152,6 +156,12 @@ def kept_values(source: Dataset | None, supplied: Dataset | None) -> Dataset:
         header.SpecificCharacterSet = "ISO_IR 192"
     _fill_content_moment(header)
     return header
+
+
+def coerce_as_planned(header: Dataset, rules: Identifiers | None, plan: Plan) -> None:
+    """Give the header the identifiers that the site's rules make, where the plan asks for it. Raises: see ``coerce``."""
+    if rules is not None and plan.coercion is not None:
+        coerce(header, rules, plan.coercion.moment)
 
 
 def _fill_content_moment(header: Dataset) -> None:

@@ -16,7 +16,9 @@ from common.store import ObjectStore
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
+from orchestrator.ingest.identifiers import load_identifiers, put_identifiers
 from orchestrator.ingest.mapping import Mapping
+from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.windows import parse_window
 
@@ -39,6 +41,9 @@ class JobFile(BaseModel):
     dynamic_range: DynamicRange = DynamicRange.KEEP
     stereo: Stereo = Stereo.NONE
     map: str | None = None
+    worklist: str | None = None
+    accession: str | None = None
+    identifiers: str | None = None
     hardware: Hardware | None = None
     priority: int = Field(default=0, ge=-1000, le=1000)
     window: str | None = None
@@ -84,14 +89,15 @@ class JobFile(BaseModel):
         )
 
     def request(self, folder: Path, store: ObjectStore, *, patience_seconds: float = 0.0) -> JobRequest:
-        """What the ledger gets; the mapping is checked, and its bytes go into the object store.
+        """What the ledger gets; mapping and rules for identifiers are checked, and go into the object store.
 
         ``patience_seconds``: of a job that does not name its own.
 
         Raises:
             PolicyError: a source or destination is not understood.
             BadMapping: the CSV has errors.
-            StoreFault: the store cannot take the mapping.
+            BadIdentifiers: the rules for identifiers have errors.
+            StoreFault: the store cannot take them.
         """
         sources = [_below(folder, text) for text in self.sources]
         destinations = [_below(folder, text) for text in self.destinations]
@@ -101,7 +107,13 @@ class JobFile(BaseModel):
             self.audio,
             name=self.name,
             priority=self.priority,
-            mapping_key=_put_mapping(Path(_below(folder, self.map)), store) if self.map else None,
+            mapping_key=_put_mapping(Path(_below(folder, self.map)), store, worklist=self.worklist is not None)
+            if self.map
+            else None,
+            worklist=WorklistRequest.parse(self.worklist, self.accession),
+            identifiers_key=put_identifiers(load_identifiers(Path(_below(folder, self.identifiers))), store)
+            if self.identifiers
+            else None,
             window=self.window,
             window_policy=self.at_end,
             patience_seconds=patience_seconds if self.patience_hours is None else self.patience_hours * 3600,
@@ -114,9 +126,9 @@ def _below(folder: Path, text: str) -> str:
     return text if "://" in text or not text.strip() else str(folder / text)
 
 
-def _put_mapping(path: Path, store: ObjectStore) -> str:
+def _put_mapping(path: Path, store: ObjectStore, *, worklist: bool) -> str:
     """Patient data: it lies in the object store, like the headers that are made of it, never in the ledger."""
-    Mapping.load(path)
+    Mapping.load(path, worklist=worklist)
     data = path.read_bytes()
     key = f"mappings/{hashlib.sha256(data).hexdigest()}.csv"
     if store.size(key) is None:

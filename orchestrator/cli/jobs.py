@@ -37,7 +37,7 @@ def submit(
     from orchestrator.cli.jobfile import JobFile
     from orchestrator.jobs import submit as write
 
-    settings = _settings(state)
+    settings = settings_of(state)
     asked = JobFile.load(file).request(
         file.absolute().parent, build_store(settings), patience_seconds=settings.patience_seconds
     )
@@ -54,7 +54,7 @@ def jobs(state: State = None, json: Json = False) -> int:
 
     from orchestrator.ledger.schema import Job
 
-    with _ledger(_settings(state)) as ledger, ledger() as session:
+    with _ledger(settings_of(state)) as ledger, ledger() as session:
         for job in session.scalars(select(Job).order_by(Job.created_at.desc())):
             view = _view(session, job)
             _show(view.json(), view.line(), as_json=json)
@@ -65,7 +65,7 @@ def status(job: JobName, state: State = None, json: Json = False) -> int:
     """How a job stands now."""
     from orchestrator.control import find_job
 
-    with _ledger(_settings(state)) as ledger, ledger() as session:
+    with _ledger(settings_of(state)) as ledger, ledger() as session:
         view = _view(session, find_job(session, job))
     _show(view.json(), view.text(), as_json=json)
     return 0
@@ -78,7 +78,7 @@ def watch(job: JobName, state: State = None) -> int:
     from orchestrator.control import find_job
     from orchestrator.status import JobState
 
-    with _ledger(_settings(state)) as ledger, LiveDisplay() as live:
+    with _ledger(settings_of(state)) as ledger, LiveDisplay() as live:
         while True:
             with ledger() as session:
                 view = _view(session, find_job(session, job))
@@ -142,7 +142,7 @@ def audit(job: JobName, state: State = None, json: Json = False) -> int:
     from orchestrator.control import find_job
     from orchestrator.ledger.audit import gaps, trail
 
-    with _ledger(_settings(state)) as ledger:
+    with _ledger(settings_of(state)) as ledger:
         with ledger() as session:
             job_id = find_job(session, job).id
         for change in trail(ledger, job_id):
@@ -237,7 +237,7 @@ def _view(session: Session, job: Job) -> View:
 def _steer(name: str, state: Path | None, action: Callable[[Sessions, str], int | None], done: str) -> int:
     from orchestrator.control import find_job
 
-    with _ledger(_settings(state)) as ledger:
+    with _ledger(settings_of(state)) as ledger:
         with ledger() as session:
             job_id = find_job(session, name).id
         count = action(ledger, job_id)
@@ -259,7 +259,8 @@ def _ledger(settings: Settings) -> Iterator[Sessions]:
         raise EnvironmentFault("the ledger does not answer", hint=hint) from error
 
 
-def _settings(state: Path | None) -> Settings:
+def settings_of(state: Path | None) -> Settings:
+    """The settings of this environment, with another state directory where one is named."""
     from common.settings import Settings
 
     base = Settings()

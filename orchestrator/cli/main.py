@@ -22,6 +22,7 @@ from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.listen import arrivals, listen
 from orchestrator.cli.probing import probe
 from orchestrator.cli.serve import serve
+from orchestrator.cli.verify import verify
 
 EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -80,6 +81,20 @@ Accepts = Annotated[
     ),
 ]
 Map = Annotated[Path | None, typer.Option("--map", metavar="FILE.csv", help="patient and study data of plain video")]
+Mwl = Annotated[
+    str | None,
+    typer.Option(
+        "--worklist", metavar="dicom://AET@host:port", help="asked for whose a plain video is (docs/worklist.md)"
+    ),
+]
+Accession = Annotated[
+    str | None,
+    typer.Option("--accession", metavar="REGEX", help="its one group is the accession number in a file's path"),
+]
+Ids = Annotated[
+    Path | None,
+    typer.Option("--identifiers", metavar="FILE.toml", help="the site's rules for patient IDs (docs/identifiers.md)"),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcodes at a time; default from the cores")]
 State = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="ledger, store and logs; default ~/.local/state")
@@ -130,6 +145,9 @@ def migrate(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    worklist: Mwl = None,
+    accession: Accession = None,
+    identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
     window: Window = None,
@@ -152,6 +170,9 @@ def migrate(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        worklist=worklist,
+        accession=accession,
+        identifiers=identifiers,
         workers=workers,
         state=state,
         hardware=hardware,
@@ -177,6 +198,9 @@ def plan(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     mapping: Map = None,
+    worklist: Mwl = None,
+    accession: Accession = None,
+    identifiers: Ids = None,
     workers: Workers = None,
     hardware: Devices = None,
     full: Annotated[bool, typer.Option("--full", help="read every byte: frames counted, equal files found")] = False,
@@ -205,6 +229,9 @@ def plan(
         profile=profile,
         audio=audio,
         mapping=mapping,
+        worklist=worklist,
+        accession=accession,
+        identifiers=identifiers,
         workers=workers,
         state=state,
         hardware=hardware,
@@ -326,5 +353,5 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, listen, arrivals, limiting.limit, destinations, probe, *COMMANDS):
+for command in (serve, listen, arrivals, limiting.limit, destinations, probe, verify, *COMMANDS):
     cli.command()(command)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.destinations import FolderDestination, S3Destination, parse_destination
+from common.dicom.identifiers import Identifiers
 from common.errors import PolicyError
 from common.handling import Handling
 from common.recipes import Audio, Hardware
@@ -17,8 +18,10 @@ from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
 from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import FolderSource
+from orchestrator.ingest.identifiers import load_identifiers
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.sources import parse_source
+from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.listing import excluded
 from orchestrator.windows import parse_window
@@ -32,6 +35,7 @@ class Migration:
     mapping: Mapping | None
     settings: Settings
     cpu_slots: int
+    identifiers: Identifiers | None = None
 
     @classmethod
     def asked(
@@ -51,12 +55,16 @@ class Migration:
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
         accepts: Sequence[str] = (),
+        identifiers: Path | None = None,
+        worklist: str | None = None,
+        accession: str | None = None,
     ) -> Migration:
         """Check every part.
 
         Raises:
             PolicyError: a source, destination, profile or target that does not exist or is not understood.
             BadMapping: the CSV has errors.
+            BadIdentifiers: the rules for identifiers have errors.
         """
         chosen = chosen_profile(profile, hardware, syntax)
         for text in sources:
@@ -67,6 +75,7 @@ class Migration:
             chosen = chosen.model_copy(update={"handling": handling})
         if window is not None:
             parse_window(window)
+        rules = load_identifiers(identifiers) if identifiers else None
         request = JobRequest(
             *normalised(sources, destinations),
             chosen,
@@ -75,11 +84,14 @@ class Migration:
             window_policy=window_policy,
             limits=tuple(parse_limit(text) for text in limits),
             accepts=tuple(map(parse_acceptance, accepts)),
+            identifiers_key=rules.key if rules else None,
+            worklist=WorklistRequest.parse(worklist, accession),
         )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
         slots = workers or settings.cpu_slots or default_cpu_slots()
-        return cls(request, Mapping.load(mapping) if mapping else None, settings, slots)
+        rows = Mapping.load(mapping, worklist=worklist is not None) if mapping else None
+        return cls(request, rows, settings, slots, rules)
 
     @property
     def folders(self) -> tuple[Path, ...]:

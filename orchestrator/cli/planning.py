@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from common.recipes import Audio
@@ -18,12 +19,14 @@ from orchestrator.build import LEDGER_NAME, build_ledger
 from orchestrator.cli import plan_display
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.plain import stderr_console
+from orchestrator.coercing import coercion
 from orchestrator.describing import describe_all
 from orchestrator.estimates import Line
 from orchestrator.forecast import Question, Totals, forecast
 from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import write_template
 from orchestrator.ingest.sources import parse_source
+from orchestrator.ingest.worklist import Supplier
 from orchestrator.reports import planlines
 from orchestrator.reports.values import PROBLEMS
 
@@ -46,13 +49,18 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     if how.write_map is not None:
         _write_map(asked, how.write_map)
     destinations = _destinations(asked)
-    question = Question(asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping)
+    coercing = coercion(asked.request.identifiers_key, datetime.now(UTC))
+    supplier = Supplier(asked.mapping, asked.request.worklist, asked.settings)
+    question = Question(
+        asked.request.profile, destinations, Audio(asked.request.audio), asked.mapping, coercing, supplier
+    )
     totals, ignored, news = Totals(), Counter[str](), _News(quiet=not as_json and sys.stdout.isatty())
     readers = how.readers or len(os.sched_getaffinity(0))
     sources = _found(asked, ignored)
     if not as_json:
         plan_display.show_head()
-    with closing(describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers)) as described:
+    stream = describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers, rules=asked.identifiers)
+    with closing(stream) as described, supplier:
         for item in forecast(described, question):
             totals.add(item)
             print(planlines.item_line(item)) if as_json else plan_display.show_item(item)  # noqa: T201 the answer

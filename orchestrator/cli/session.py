@@ -23,6 +23,7 @@ from orchestrator.build import (
 from orchestrator.cli.migration import Migration
 from orchestrator.commitment import ask_again
 from orchestrator.embedded import EmbeddedFarm, state_lock
+from orchestrator.ingest.identifiers import put_identifiers
 from orchestrator.jobs import Listing, ingest, submit
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
@@ -86,6 +87,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         prepare_store(store)
         require_buckets(asked.request.destinations, settings)
         recover_attempts(ledger)
+        put_identifiers(asked.identifiers, store)
         job_id = submit(ledger, asked.request)
         ask_again(ledger, job_id)
         _only(ledger, job_id)
@@ -143,6 +145,7 @@ class Lister:
                 asked.exclude,
                 stopped=self._stop.is_set,
                 settings=asked.settings,
+                worklist=asked.request.worklist,
             )
             if not self._stop.is_set():
                 note_listing(self._ledger, self._job_id, "listed")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol
 
 from pydicom import Dataset
 
@@ -19,6 +20,7 @@ from orchestrator.ingest.columns import FILE, Column, clean, column, put
 from orchestrator.ingest.found import Found
 
 PATIENT_ID = "PatientID"
+ACCESSION = "AccessionNumber"
 DELIMITERS = ",;\t"
 SHOWN_ERRORS = 1000
 EXAMPLE = {
@@ -61,6 +63,16 @@ class Row:
         return self._cell("Modality")
 
     @property
+    def accession(self) -> str | None:
+        """Accession Number (0008,0050), or None."""
+        return self._cell(ACCESSION) or None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the row itself says whose the video is; else a worklist has to."""
+        return bool(self._cell(PATIENT_ID))
+
+    @property
     def requested_class(self) -> str | None:
         """SOP Class UID that the row asks for, or None."""
         return self._cell("SOPClassUID") or None
@@ -78,7 +90,25 @@ class Row:
         return next((cell for each, cell in zip(self.columns, self.cells, strict=True) if each.name == name), "")
 
 
-def header_json(row: Row) -> bytes:
+class Described(Protocol):
+    """Whatever says whose a plain video is."""
+
+    @property
+    def modality(self) -> str:
+        """Modality (0008,0060), or empty."""
+        ...
+
+    @property
+    def requested_class(self) -> str | None:
+        """SOP Class UID that it asks for, or None."""
+        ...
+
+    def dataset(self) -> Dataset:
+        """Its data elements."""
+        ...
+
+
+def header_json(row: Described) -> bytes:
     """DICOM JSON (PS3.18 F) in one canonical spelling, so that equal data has an equal SHA-256."""
     text = json.dumps(row.dataset().to_json_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
@@ -93,15 +123,15 @@ class Mapping:
     globs: tuple[tuple[tuple[str, ...], Row], ...] = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path) -> Mapping:
-        """Read and check the whole file.
+    def load(cls, path: Path, *, worklist: bool = False) -> Mapping:
+        """Read and check the whole file. With a ``worklist`` to ask, an accession number takes the place of the Patient ID.
 
         Raises:
             BadMapping: it cannot be read, or holds errors; the message lists each with its line and column.
         """
         try:
             with path.open("rb") as stream:
-                return _read(stream)
+                return _read(stream, worklist=worklist)
         except OSError as error:
             raise BadMapping(
                 f"the mapping cannot be read: {error.strerror}", hint="Check the path after --map."
@@ -160,18 +190,18 @@ def write_template(found_files: Iterable[Found], out: Path) -> int:
         raise PolicyError(f"the template cannot be written: {error.strerror}", hint="Name a new file.") from error
 
 
-def _read(stream: Iterable[bytes]) -> Mapping:
+def _read(stream: Iterable[bytes], *, worklist: bool) -> Mapping:
     lines = _decoded(stream)
     first = next(lines, "")
     delimiter = max(DELIMITERS, key=first.count)
     errors: list[str] = []
-    columns = _header(next(csv.reader([first], delimiter=delimiter, strict=True), []), errors)
+    columns = _header(next(csv.reader([first], delimiter=delimiter, strict=True), []), errors, worklist=worklist)
     exact: dict[str, Row] = {}
     globs: list[tuple[tuple[str, ...], Row]] = []
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     for cells in reader if not errors else ():
         line = reader.line_num + 1
-        row = _row(line, [cell.strip() for cell in cells], columns, errors)
+        row = _row(line, [cell.strip() for cell in cells], columns, errors, worklist=worklist)
         if row is None:
             continue
         if row.file in exact:
@@ -196,7 +226,7 @@ def _decoded(stream: Iterable[bytes]) -> Iterator[str]:
             ) from None
 
 
-def _header(names: list[str], errors: list[str]) -> tuple[Column, ...]:
+def _header(names: list[str], errors: list[str], *, worklist: bool) -> tuple[Column, ...]:
     columns: list[Column] = []
     seen: set[str] = set()
     for number, name in enumerate((name.strip() for name in names), 1):
@@ -207,13 +237,14 @@ def _header(names: list[str], errors: list[str]) -> tuple[Column, ...]:
         if name in seen:
             errors.append(f"line 1, column {number}: this column is there twice")
         seen.add(name)
-    for needed in (FILE, PATIENT_ID):
-        if needed not in {each.name for each in columns}:
+    there = {each.name for each in columns}
+    for needed in (FILE,) if worklist and ACCESSION in there else (FILE, PATIENT_ID):
+        if needed not in there:
             errors.append(f"line 1: the column {needed} is missing")
     return tuple(columns)
 
 
-def _row(line: int, cells: list[str], columns: tuple[Column, ...], errors: list[str]) -> Row | None:
+def _row(line: int, cells: list[str], columns: tuple[Column, ...], errors: list[str], *, worklist: bool) -> Row | None:
     """The checked row; None for an empty line or one with errors."""
     if not any(cells):
         return None
@@ -221,9 +252,11 @@ def _row(line: int, cells: list[str], columns: tuple[Column, ...], errors: list[
         errors.append(f"line {line}: {len(cells)} cells where the first line has {len(columns)}")
         return None
     before, cleaned, file = len(errors), [], ""
+    values = {each.name: cell for each, cell in zip(columns, cells, strict=True)}
+    needed = (FILE,) if worklist and values.get(ACCESSION) else (FILE, PATIENT_ID)
     for number, (each, cell) in enumerate(zip(columns, cells, strict=True), 1):
         try:
-            if not cell and each.name in (FILE, PATIENT_ID):
+            if not cell and each.name in needed:
                 raise ValueError("empty, and it must not be")
             if each.name == FILE:
                 file = _normal(cell)

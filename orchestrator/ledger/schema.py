@@ -77,6 +77,8 @@ class Job(Base):
     paused: Mapped[bool] = mapped_column(default=False)
     name: Mapped[str] = mapped_column(String(200), default="")  # given by the person who submitted it
     mapping_key: Mapped[str | None] = mapped_column(String(128))  # the mapping CSV in the object store
+    worklist: Mapped[dict[str, Any] | None]  # orchestrator.ingest.worklist.WorklistRequest
+    identifiers_key: Mapped[str | None] = mapped_column(String(128))  # the rules for identifiers in the object store
     listing: Mapped[str] = mapped_column(String(16), default="listing")  # listing, listed, failed
     problem: Mapped[str] = mapped_column(Text, default="")  # why the listing failed
     cancelled: Mapped[bool] = mapped_column(default=False)

@@ -41,6 +41,7 @@ def item_line(item: ItemReport) -> str:
             "seconds": item.seconds,
             "failure": _failure(item.failure),
             "instances": [_instance(part) for part in item.instances],
+            "coerced": item.coerced,
         }
     )
 

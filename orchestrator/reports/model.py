@@ -178,6 +178,7 @@ def _item_report(item: Item, deliveries: tuple[DeliveryReport, ...], attempts: i
         deliveries=deliveries,
         failure=_failure(item.failure),
         instances=made.instances if made else (),
+        coerced=made.coerced if made else False,
     )
 
 

@@ -59,6 +59,7 @@ class ItemReport:
     seconds: float  # wall time of all attempts together
     deliveries: tuple[DeliveryReport, ...]
     failure: Failure | None
+    coerced: bool = False  # the site's rules gave it other identifiers
     instances: tuple[InstancePart, ...] = ()  # all that were made of the item: one, or the parts of a split one
 
     @property

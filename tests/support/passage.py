@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from av.codec.context import Flags
 from numpy.typing import NDArray
 from pydicom.encaps import generate_fragments
 
+from common.dicom.identifiers import Identifiers
 from common.errors import InternalFault
 from common.handling import Handling
 from common.media import Description
@@ -24,6 +26,8 @@ from common.orders import Plan, TranscodeDone, TranscodeOrder
 from common.recipes import ARCHIVE, Audio, Profile
 from common.settings import Settings
 from common.store.folder import FolderStore
+from orchestrator.coercing import coerced, coercion
+from orchestrator.ingest.identifiers import put_identifiers
 from orchestrator.planner import plan
 from orchestrator.work import instance_uid
 from workers.attempt import Attempt
@@ -108,16 +112,19 @@ def passage(
     audio: Audio = Audio.STRIP,
     profile: Profile = ARCHIVE,
     syntaxes: tuple[str, ...] | None = None,
+    rules: Identifiers | None = None,
 ) -> Result:
-    """Describe, plan and transcode. ``syntaxes``: what the destination takes, ``.102`` for short."""
+    """Describe, plan and transcode. ``syntaxes``: what the destination takes, ``.102`` for short; ``rules``: for identifiers."""
     settings = Settings()
     store = FolderStore(folder / "store")
     store.put("headers/h.json", json.dumps(HEADER).encode())
     store.adopt("sources/one", source)
-    description = describe_sandboxed(source, source.suffix, settings)
+    key = put_identifiers(rules, store)
+    description = describe_sandboxed(source, source.suffix, settings, rules)
     profile = profile.model_copy(update={"handling": handling or Handling()})
     accepted = tuple(f"{ROOT}{short}" for short in syntaxes) if syntaxes else None
     chosen = plan(description, profile, audio=audio, modality="ES", destination_syntaxes=accepted)
+    chosen = coerced(chosen, description, coercion(key, datetime(2026, 11, 23, 12, tzinfo=UTC)))
     header = None if description.dicom else "headers/h.json"
     order = TranscodeOrder(
         order_id="order",

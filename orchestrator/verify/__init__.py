@@ -1,0 +1,1 @@
+"""Source against destination, study by study (docs/verify.md)."""
