@@ -34,7 +34,7 @@ LONGEST_WAIT = timedelta(minutes=15)
 REFUSAL_KEPT = timedelta(days=7)
 """An archive that refused storage commitment is asked again after so long: it may have been taught it."""
 
-_WARNED = re.compile(r"status (?!0000|0111)[0-9A-F]{4}")  # of C-STORE; 0111: it had the instance already
+_WARNED = re.compile(r"status (?!0000)[0-9A-F]{4}")  # of C-STORE: a warning, or it had an object under this UID before
 
 
 class Step(StrEnum):

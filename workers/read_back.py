@@ -10,16 +10,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from common.destinations import WebDestination, parse_destination
-from common.errors import CinefarmError, InternalFault, PolicyError
+from common.bandwidth import UNPACED
+from common.errors import CinefarmError, InternalFault
 from common.forks import Limits, bind
 from common.orders import Failure, Retrieval
 from common.process import call
 from common.settings import Settings
+from common.store.folder import FolderStore
 from workers.describe import SLOWEST_READ, describe_sandboxed
+from workers.retrieve.bring import bring
 
 _PIECE_BYTES = 1 << 20
 
@@ -57,38 +58,17 @@ def _read(asked: Retrieval, path: Path, settings: Settings) -> dict[str, object]
         DestinationUnavailable, DestinationRefused: it does not come.
         InputError: what came is none that can be read.
     """
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-
-        def write(piece: bytes) -> None:
-            digest.update(piece)
-            file.write(piece)
-
-        fetch(asked, write, settings)
+    place = FolderStore(path.parent)
+    bring(asked, path.name, place, settings, UNPACED)
     found = describe_sandboxed(path, ".dcm", settings)
     limits = Limits(settings.describe_seconds + found.size_bytes / SLOWEST_READ, settings.child_memory_bytes)
     pixels = call(pixel_digest, path, limits=limits, what="reading pixel data")
     return {
-        "digest": digest.hexdigest(),
+        "digest": found.digest,
         "pixels": pixels,
         "stream": found.video.stream_digest,
         "frames": found.video.frame_count,
     }
-
-
-def fetch(asked: Retrieval, write: Callable[[bytes], object], settings: Settings) -> None:
-    """One instance, piece by piece. Raises: DestinationUnavailable, DestinationRefused, UnreadableSource."""
-    place = parse_destination(asked.place)
-    if isinstance(place, WebDestination):
-        from common.network.wado import instance_bytes
-        from common.network.web import WebPeer, instance_path
-
-        path = instance_path(asked.study_uid, asked.series_uid, asked.sop_instance_uid)
-        with WebPeer(place, settings) as peer:
-            for piece in instance_bytes(peer, path):
-                write(piece)
-        return
-    raise PolicyError("instances are not read back from this kind of destination in this release")
 
 
 def pixel_digest(path: Path) -> str:

@@ -87,7 +87,9 @@ def _study(ledger: Sessions, uid: str, ids: list[str], destinations: Sequence[st
 
 def _expected(item: Item, delivery: Delivery | None) -> list[Expected]:
     done = TranscodeDone.model_validate(item.result) if item.result else TranscodeDone()
-    undelivered = "" if delivery is not None and delivery.state == "delivered" else _why_not(item, delivery)
+    undelivered = (
+        "" if delivery is not None and delivery.state in ("delivered", "committed") else _why_not(item, delivery)
+    )
     if not done.instances:
         return [Expected(item.number, "", "", 0, "", 0, "", undelivered=undelivered)]
     copied = _copied_stream(item)

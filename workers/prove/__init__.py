@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.destinations import DicomDestination, parse_destination
 from common.errors import PolicyError
-from common.network.association import DEFAULT_PDU_BYTES, Caller, Timeouts
+from common.network.association import Caller, Timeouts
 from common.orders import CommitDone, CommitOrder, VerifyDone, VerifyOrder
 from common.settings import Settings
 from common.store import ObjectStore
@@ -65,4 +65,4 @@ def _archive(uri: str) -> DicomDestination:
 
 
 def _caller(settings: Settings) -> Caller:
-    return Caller(settings.dicom_ae_title, settings.dicom_max_pdu_bytes or DEFAULT_PDU_BYTES, Timeouts())
+    return Caller.of(settings, Timeouts())

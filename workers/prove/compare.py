@@ -1,7 +1,8 @@
 """Whether an instance that came back is the one that was sent: pixel data by SHA-256, the data set element by element.
 
-What is compared: the transfer syntax; the bytes of all fragments of Pixel Data, one after the other (of native Pixel Data, its
-value); every other element of ours but group lengths and those in MAY_CHANGE. What an archive adds is no loss.
+What is compared: the transfer syntax (implicit and explicit VR count as one); the bytes of all fragments of Pixel Data, one
+after the other (of native Pixel Data, its value); every other element of ours but group lengths and those in MAY_CHANGE. What
+an archive adds is no loss.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ MAY_CHANGE = frozenset(
 )
 """Attributes that an archive coerces to what its information system says (PS3.4 B.2.1, IHE RAD PIR); named where they differ."""
 
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+"""Implicit and Explicit VR Little Endian: the same values, so an archive may keep either (PS3.5 A.1, A.2)."""
+
 _PIECE_BYTES = 1 << 20
 
 
@@ -64,7 +68,8 @@ def compare(ours: Path, theirs: Path) -> Comparison:
     except InputError as error:
         return Comparison((f"what came back cannot be read ({error.code})",))
     differences, coerced = _data_set(mine.dataset, other.dataset)
-    if mine.transfer_syntax_uid != other.transfer_syntax_uid:
+    syntaxes = {mine.transfer_syntax_uid, other.transfer_syntax_uid}
+    if len(syntaxes) > 1 and not syntaxes <= NATIVE:
         differences.append(f"transfer syntax {other.transfer_syntax_uid} instead of {mine.transfer_syntax_uid}")
     elif _pixels(mine) != _pixels(other):
         differences.append("the bytes of Pixel Data")

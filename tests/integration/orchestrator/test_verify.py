@@ -116,7 +116,7 @@ class Archive:
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     dicom, http = free_ports(2)
-    options = {"DicomAlwaysAllowFind": True, **(WEB if PLUGIN.exists() else {})}
+    options = {"DicomAlwaysAllowFind": True, "DicomAlwaysAllowGet": True, **(WEB if PLUGIN.exists() else {})}
     with serve(tmp_path_factory.mktemp("orthanc"), dicom, http, **options) as archive:
         yield archive
 
@@ -311,32 +311,35 @@ def passed(source: Path, folder: Path, books: Books, uri: str, **how: Any) -> by
     fields = {"result": made.done, "plan": made.plan, "description": made.source}
     name = books.item(**{key: value.model_dump(mode="json") for key, value in fields.items()})
     with books.ledger.begin() as session:
-        session.add(Delivery(item_id=name, job_id="job", destination=uri, state="delivered"))
+        session.add(Delivery(item_id=name, job_id="job", destination=uri, state="committed"))
     return made.store.get(made.done.instance_key)
 
 
 @pytest.mark.peer("Orthanc")
-@pytest.mark.skipif(not PLUGIN.exists(), reason="Orthanc's DICOMweb plugin is not installed")
-def test_what_is_read_back_is_compared_by_its_pixel_data(orthanc: Orthanc, tmp_path: Path, books: Books) -> None:
+@pytest.mark.parametrize("network", ["dicom", "dicomweb"])
+def test_what_is_read_back_is_compared_by_its_pixel_data(
+    orthanc: Orthanc, tmp_path: Path, books: Books, network: str
+) -> None:
+    if network == "dicomweb" and not PLUGIN.exists():
+        pytest.skip("Orthanc's DICOMweb plugin is not installed")
+    uri = orthanc.web_uri if network == "dicomweb" else f"dicom://ORTHANC@127.0.0.1:{orthanc.dicom_port}"
     for name in orthanc.instances():
         orthanc.delete(f"/instances/{name}")
     clip, still = tmp_path / "clip.mp4", tmp_path / "loop.dcm"
     zoo.clip("-c:v", "libx264", "-profile:v", "high", "-bf", "2")(clip)
     enhanced_xa(still)
-    books.job(orthanc.web_uri)
-    copied = passed(clip, tmp_path / "copied", books, orthanc.web_uri)
+    books.job(uri)
+    copied = passed(clip, tmp_path / "copied", books, uri)
     (tmp_path / "copied.dcm").write_bytes(copied)
-    framed = passed(still, tmp_path / "framed", books, orthanc.web_uri, profile=PROFILES["primary"])
-    encoded = passed(still, tmp_path / "encoded", books, orthanc.web_uri)
+    framed = passed(still, tmp_path / "framed", books, uri, profile=PROFILES["primary"])
+    encoded = passed(still, tmp_path / "encoded", books, uri)
     for data in (copied, framed, encoded):
         orthanc.put(renamed(data))
-    results, run = books.verify(orthanc.web_uri, read="all")
+    results, run = books.verify(uri, read="all")
     assert [each.differences for each in results] == [[], []]
     assert (run.totals.same, run.totals.not_comparable) == (3, 0)
     orthanc.put(swapped(encoded))
-    assert [each.cause for result in books.verify(orthanc.web_uri, read="all")[0] for each in result.differences] == [
-        Cause.DIGEST
-    ]
+    assert [each.cause for result in books.verify(uri, read="all")[0] for each in result.differences] == [Cause.DIGEST]
 
 
 def renamed(data: bytes) -> bytes:
