@@ -150,7 +150,8 @@ def _take(
     if queue == queues.DESCRIBE:
         fetches = Fetches(limits.Doors(session, gate), slots)
         found = _brought(sources, list(_ready_items(session, State.FOUND, queue, free, gate, fetches)))
-        return [_begin_describe(session, item, fetches) for item in found]
+        rules = {job.id: job.identifiers_key for job in _working_jobs(session, gate)}  # asked once, not for each item
+        return [_begin_describe(session, item, rules[item.job_id], fetches) for item in found]
     parts = _begin_parts(session, sources, queue, free, policy, gate)
     items = _brought(sources, list(_ready_items(session, State.PLANNED, queue, free - len(parts), gate)))
     # slots that would stay empty though each of these items had one: a long video may use them
@@ -263,9 +264,8 @@ def _look_for_deliveries(
     return [(item, delivery) for item, delivery in session.execute(statement)]
 
 
-def _begin_describe(session: Session, item: Item, fetches: Fetches) -> Order:
+def _begin_describe(session: Session, item: Item, rules: str | None, fetches: Fetches) -> Order:
     item.attempts += 1
-    rules = session.get_one(Job, item.job_id).identifiers_key
     order = fetches.paced(work.describe_order(item, item.attempts, rules))
     _open(session, order, queues.DESCRIBE)
     return order

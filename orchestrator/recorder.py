@@ -34,8 +34,8 @@ from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
 from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
-from orchestrator.ledger.locks import lock_transaction
-from orchestrator.ledger.schema import Attempt, Delivery, Item, Job, now
+from orchestrator.ledger.locks import lock_all
+from orchestrator.ledger.schema import Attempt, Base, Delivery, Destination, Item, Job, now
 from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
 from orchestrator.proof import Patience
@@ -328,8 +328,8 @@ class Recorder:
         delivery.not_before = now() + timedelta(seconds=wait)
 
 
-def _lock(session: Session, results: Sequence[WorkResult]) -> list[Attempt | Item | Job]:
-    """All attempts and items of some results, locked in two statements, always in the same order; and their jobs."""
+def _lock(session: Session, results: Sequence[WorkResult]) -> list[Base]:
+    """All attempts and items of some results, locked in two statements, always in the same order; their jobs and destinations."""
     ids = [result.order_id for result in results]
     wanted = select(Attempt).where(Attempt.order_id.in_(ids)).order_by(Attempt.order_id)
     attempts = session.scalars(wanted.options(defer(Attempt.order)).with_for_update()).all()
@@ -340,14 +340,15 @@ def _lock(session: Session, results: Sequence[WorkResult]) -> list[Attempt | Ite
     wanted_deliveries = select(Delivery).where(Delivery.item_id.in_([item.id for item in items]))
     for delivery in session.scalars(wanted_deliveries.order_by(Delivery.id)):
         of_item[delivery.item_id].append(delivery)
-    return [*attempts, *items, *jobs]
+    places = {delivery.destination for some in of_item.values() for delivery in some}
+    destinations = session.scalars(select(Destination).where(Destination.uri.in_(places))) if places else ()
+    return [*attempts, *items, *jobs, *destinations]
 
 
 def _shared_digests(session: Session, results: Sequence[WorkResult]) -> set[str]:
     """Digests of some descriptions that an item has already, or that come twice: only with these a twin is looked for."""
     digests = Counter(result.done.description.digest for result in results if isinstance(result.done, DescribeDone))
-    for digest in sorted(digests):
-        lock_transaction(session, f"twin:{digest}")  # of two copies described at once, one goes on
+    lock_all(session, (f"twin:{digest}" for digest in digests))  # of two copies described at once, one goes on
     known = session.scalars(select(Item.digest).where(Item.digest.in_(digests))) if digests else ()
     return {*(digest for digest in known if digest), *(digest for digest, count in digests.items() if count > 1)}
 
