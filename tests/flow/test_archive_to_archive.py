@@ -1,5 +1,5 @@
-"""A job pulls 30 studies by query from one archive and stores what becomes of them in another and in a bucket; run twice,
-nothing is stored twice."""
+"""A job pulls 30 studies by query from one archive and stores what becomes of them in another, which commits to them, and in a
+bucket; run twice, nothing is stored twice."""
 
 from __future__ import annotations
 
@@ -38,8 +38,12 @@ def source(tmp_path: Path) -> Iterator[Orthanc]:
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[Orthanc]:
-    with archive(tmp_path / "target") as made:
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Orthanc]:
+    """It reports what it commits to on associations of its own, to our listener."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("CINEFARM_LISTEN_PORT", str(port))
+    monkeypatch.setenv("CINEFARM_LISTEN_ADDRESS", "127.0.0.1")
+    with archive(tmp_path / "target", DicomModalities={"CINEFARM": ["CINEFARM", "127.0.0.1", port]}) as made:
         yield made
 
 
@@ -62,6 +66,11 @@ def test_thirty_studies_go_from_archive_to_archive_and_bucket_once(
         assert run.summary["sources"] == [
             f"{uri(source)}?ModalitiesInStudy=US&PatientName=…&StudyDate=20190101-20191231"
         ]
+        proofs = [
+            one["proof"] for item in run.items.values() for one in item["deliveries"] if "dicom:" in one["destination"]
+        ]
+        assert len(proofs) == STUDIES
+        assert all("committed" in proof for proof in proofs)
         objects = s3.client().list_objects(bucket, recursive=True)
         instances = sorted(str(one.etag) for one in objects if str(one.object_name).endswith(".dcm"))
         return run.summary["counts"], target.statistics(), instances
