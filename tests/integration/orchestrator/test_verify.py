@@ -241,6 +241,15 @@ def test_what_is_missing_changed_and_added_is_named(agreed: Site, books: Books) 
     assert run.totals.causes == {Cause.MISSING: 1, changed: 1}
 
 
+@pytest.mark.parametrize("state", ["delivered", "committed"])
+def test_what_was_taken_is_expected_whether_or_not_its_proof_has_come(tmp_path: Path, books: Books, state: str) -> None:
+    out = Shelf(tmp_path / "out")
+    books.job(out.uri)
+    out.put(b"x", place(FIRST, 1))
+    books.delivered(out.uri, b"x", FIRST, 1, state=state)
+    assert [each.agrees for each in books.verify(out.uri)[0]] == [True]
+
+
 def test_a_study_that_is_gone_is_all_missing(agreed: Site, books: Books) -> None:
     agreed.remove(place(SECOND, 1))
     first, second = books.verify(agreed.uri)[0]
