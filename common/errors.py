@@ -16,6 +16,7 @@ CinefarmError
 │   ├── ProgramMissing    a program or one of its features is not installed
 │   ├── StoreFault        the object store did not do what it was asked
 │   ├── DestinationUnavailable  the archive did not answer or had no room: try later
+│   │   └── NotAnswered             it took the association and ended it instead of answering
 │   ├── DestinationRefused      the archive said no, for good
 │   ├── RetrievalFailed         the archive tried to send a source and failed
 │   ├── PeerFault         a peer that called us broke the protocol, fell silent or went away
@@ -160,6 +161,10 @@ class StoreFault(EnvironmentFault):
 
 class DestinationUnavailable(EnvironmentFault):
     """The destination did not answer, or has no room now."""
+
+
+class NotAnswered(DestinationUnavailable):
+    """The archive took the association and ended it, or fell silent, instead of answering: many refuse in this way."""
 
 
 class DestinationRefused(EnvironmentFault):

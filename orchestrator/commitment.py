@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.errors import NotProven
+from common.errors import NotAnswered, NotProven
 from common.logs import logger
 from common.orders import (
     CommitDone,
@@ -322,12 +322,17 @@ def _other(changed: Sequence[Different]) -> NotProven:
 
 def _unable(session: Session, delivery: Delivery, why: str, moment: datetime) -> None:
     """It cannot be asked. Where nobody stated that it must, the answer to C-STORE stands, and the proof says so."""
-    if acceptance_of(session, delivery).verify in ("unknown", "none"):
+    if _may_be_believed(session, delivery):
         delivery.read_back = True
         go_on(session, delivery, f"not verified: {why}", moment)
         return
     hint = "State 'verify=none' for this destination, should the archive's answer to C-STORE be enough."
     give_up(delivery, Failure.of(NotProven(f"the archive cannot be asked what it holds: {why}", hint=hint)))
+
+
+def _may_be_believed(session: Session, delivery: Delivery) -> bool:
+    """Nobody stated that its archive must show what it holds."""
+    return acceptance_of(session, delivery).verify in ("unknown", "none")
 
 
 def _failed(
@@ -346,6 +351,12 @@ def _failed(
         delivery.failure = failure.model_dump(mode="json")
         if not failure.retryable:
             give_up(delivery, failure)
+        elif (
+            failure.code == NotAnswered.__name__ and attempt.kind != Step.COMMIT and _may_be_believed(session, delivery)
+        ):
+            _unable(session, delivery, "the archive did not answer the query", moment)
+        elif failure.code == NotAnswered.__name__ and _may_do_without(session, delivery):
+            _without(session, delivery, "no commitment: the archive did not answer the request", moment)
         else:
             delivery.not_before = moment + wait(delivery.attempts)
     log.warning("archive_not_asked", order=attempt.order_id, code=failure.code, again=again)

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from common.destinations import DicomDestination
-from common.errors import DestinationUnavailable
+from common.errors import DestinationUnavailable, NotAnswered
 from common.logs import logger
 from common.network.association import Caller, associate
 from common.orders import CommitDone, CommitReport, Uncommitted
@@ -97,8 +97,8 @@ def _asked(association: Association, transaction_uid: str, instances: Sequence[t
     return "" if taken else f"it refused the request for commitment (status {status:04X})"
 
 
-def _silent() -> DestinationUnavailable:
-    return DestinationUnavailable("the archive ended the connection, or fell silent, before it took the request")
+def _silent() -> NotAnswered:
+    return NotAnswered("the archive ended the connection, or fell silent, before it took the request")
 
 
 def _request(transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Dataset:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from common.destinations import DicomDestination
-from common.errors import DestinationRefused, DestinationUnavailable
+from common.errors import DestinationRefused, DestinationUnavailable, NotAnswered
 from common.network.association import Caller, associate
 from common.network.halving import Answer, search, too_many
 from common.network.identifiers import identifier, number, several, text
@@ -235,8 +235,8 @@ class ArchiveFinder:
         return association
 
 
-def _silent() -> DestinationUnavailable:
-    return DestinationUnavailable(
+def _silent() -> NotAnswered:
+    return NotAnswered(
         "the archive ended the connection, or fell silent, before it had answered a query",
         hint="Check that our AE title may query there: some archives end the association of those who may not.",
     )

@@ -151,7 +151,7 @@ def assert_ledger_is_settled(found: Site, job: str, items: int) -> None:
     ends: Counter[tuple[str, int | None]] = Counter(
         (line["item"], line["delivery"])
         for line in audit.lines
-        if line["after"] == ("done" if line["delivery"] is None else "delivered")
+        if line["after"] == ("done" if line["delivery"] is None else "committed")
     )
     assert len(ends) == 3 * items, "one end an item, one a delivery"
     assert set(ends.values()) == {1}
