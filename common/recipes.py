@@ -22,6 +22,21 @@ class Audio(StrEnum):
     KEEP = "keep"
 
 
+class Search(Value):
+    """Look for the highest constant-quality number whose result still meets the gate, instead of taking the recipe's.
+
+    All of it shapes the result, so it is part of the recipe's digest.
+    """
+
+    finest: int = Field(ge=0, le=51, description="best and largest that is tried")
+    coarsest: int = Field(ge=0, le=51, description="worst and smallest that is tried")
+    start: int = Field(default=26, ge=0, le=51, description="tried first")
+    probes: int = Field(default=4, ge=1, description="encodes of samples at most; of a short clip as a whole, too")
+    share: float = Field(default=0.08, gt=0, le=1, description="part of the video's frames that are samples")
+    samples: int = Field(default=4, ge=1, description="places spread over the video that they are taken from")
+    whole_seconds: float = Field(default=15.0, ge=0, description="a clip as short as this is its own sample, s")
+
+
 class Recipe(Value):
     """How to encode. The digest of a recipe addresses its results: change a field and old results are not found."""
 
@@ -52,6 +67,8 @@ class Recipe(Value):
         "4 top and bottom (H.264 Table D-8)",
     )
 
+    search: Search | None = Field(default=None, description="None: crf is taken as it is")
+
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of all fields, hexadecimal."""
@@ -71,7 +88,9 @@ class Ladder(Value):
 
     def rungs(self, number: int) -> tuple[Recipe, ...]:
         """The recipe of this rung; nothing where this ladder has ended."""
-        return tuple(self.recipe.model_copy(update={"crf": q}) for q in self.qualities[number : number + 1])
+        search = None if number else self.recipe.search  # later rungs are there because it missed
+        given = self.qualities[number : number + 1]
+        return tuple(self.recipe.model_copy(update={"crf": quality, "search": search}) for quality in given)
 
 
 class Hardware(StrEnum):
@@ -138,7 +157,7 @@ class Profile(Value):
         return canonical_digest(self)
 
 
-_LATER = frozenset({"frame_packing", "target", "keep_bits"})
+_LATER = frozenset({"frame_packing", "target", "keep_bits", "search"})
 """Fields younger than results that must still be found: a digest leaves them out while they have their default."""
 
 
@@ -198,14 +217,38 @@ measured on any device; the gate judges each result, and the last rung is the CP
 _CPU_ENCODERS = {"mpeg2video": "mpeg2video", "h264": "libx264", "hevc": "libx265"}
 
 
+_RANGES = {"mpeg2video": (2, 3, 14), "libx264": (10, 26, 36), "libx265": (10, 26, 38)}
+"""Encoder → finest, first and coarsest number of a search. Coarser ones save little, and no gate of ours passes them."""
+
+_DEVICE_RANGE = (8, 24, 36)
+
+
+def search_of(encoder: str) -> Search:
+    """The bounds within which an encoder's number is looked for."""
+    finest, start, coarsest = _RANGES.get(encoder, _DEVICE_RANGE)
+    return Search(finest=finest, start=start, coarsest=coarsest)
+
+
 def _recipe(syntax: str, encoder: str, crf: int, preset: str, **fields: int) -> Recipe:
-    return Recipe(transfer_syntax_uid=syntax, encoder=encoder, crf=crf, preset=preset, **(TARGETS[syntax] | fields))
+    return Recipe(
+        transfer_syntax_uid=syntax,
+        encoder=encoder,
+        crf=crf,
+        preset=preset,
+        search=search_of(encoder),
+        **(TARGETS[syntax] | fields),
+    )
 
 
-def cpu_ladder(crfs: tuple[int, ...], preset: str, syntax: str) -> Ladder:
-    """These rungs, made for this target by the CPU."""
+def cpu_ladder(crfs: tuple[int, ...], preset: str, syntax: str, *, searching: bool = True) -> Ladder:
+    """These rungs, made for this target by the CPU; ``searching``: the first looks for its number itself."""
     encoder = _CPU_ENCODERS[TARGETS[syntax]["codec"]]
-    return Ladder(recipe=_recipe(syntax, encoder, crfs[0], preset), qualities=crfs)
+    recipe = _recipe(syntax, encoder, crfs[0], preset)
+    return Ladder(recipe=recipe if searching else _plain(recipe), qualities=crfs)
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"search": None})
 
 
 def _device(crfs: tuple[int, ...], family: str, syntax: str) -> Ladder:
@@ -271,7 +314,28 @@ PRIMARY = Profile(
     frames=PRIMARY_LADDER,
 )
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (ARCHIVE, DIAGNOSTIC, REVIEW, LOSSLESS, PRIMARY)}
+FIXED = "-fixed"
+"""Ends the name of a profile that takes its quality numbers as they are."""
+
+
+def fixed(profile: Profile) -> Profile:
+    """The profile with the quality numbers of its ladder as they stand: nothing is looked for."""
+
+    others = tuple(other.model_copy(update={"recipe": _plain(other.recipe)}) for other in profile.alternatives)
+    changes = {
+        "name": f"{profile.name}{FIXED}",
+        "purpose": f"{profile.purpose}; at fixed quality numbers",
+        "ladder": tuple(map(_plain, profile.ladder)),
+        "alternatives": others,
+    }
+    return Profile.model_validate(dict(profile) | changes)
+
+
+_SEARCHING = (ARCHIVE, DIAGNOSTIC, REVIEW)
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile for profile in (*_SEARCHING, LOSSLESS, PRIMARY, *map(fixed, _SEARCHING))
+}
 
 
 def in_frames(profile: Profile, transfer_syntax_uid: str) -> Profile:

@@ -21,7 +21,7 @@ from common.levels import level_violations
 from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding
 from common.picture import encoded_size
-from common.recipes import PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder, in_frames
+from common.recipes import FIXED, PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder, in_frames
 
 MAIN_LEVEL, PACKED, STEREO_HIGH, MAIN_10 = (f"{ROOT}.{x}" for x in (100, 105, 106, 108))
 
@@ -102,8 +102,8 @@ def aimed(profile: Profile, uid: str) -> Profile:
     crfs = tuple(recipe.crf for recipe in profile.ladder)
     preset = profile.ladder[0].preset
     if TARGETS[uid]["codec"] == "mpeg2video":  # FFmpeg's encoder has no presets
-        crfs, preset = MPEG2_SCALES[profile.name], ""
-    by_cpu = cpu_ladder(crfs, preset, uid)
+        crfs, preset = MPEG2_SCALES[profile.name.removesuffix(FIXED)], ""
+    by_cpu = cpu_ladder(crfs, preset, uid, searching=profile.ladder[0].search is not None)
     devices = tuple(
         other
         for other in profile.alternatives

@@ -300,10 +300,11 @@ def _only(uid: str) -> Acceptance:
 
 
 def _quality(recipe: Recipe) -> str:
-    """The constant-quality number in the encoder's own word."""
+    """The constant-quality number, or how it is found, in the encoder's own word."""
+    number = str(recipe.crf) if recipe.search is None else "as high as the gate allows"
     if of_encoder(recipe.encoder) != CPU:
-        return f"quality {recipe.crf} by {recipe.encoder}"
-    return f"quantiser scale {recipe.crf}" if recipe.codec == "mpeg2video" else f"crf {recipe.crf}"
+        return f"quality {number} by {recipe.encoder}"
+    return f"quantiser scale {number}" if recipe.codec == "mpeg2video" else f"crf {number}"
 
 
 def _forced(path: Path, obstacle: Obstacle) -> Forced:

@@ -29,6 +29,7 @@ from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device
 from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, parse_scores
 from workers.ffmpeg.treatment import PLACES, Shown, runs
 from workers.quality import check_measurable
+from workers.search import Searched
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput
@@ -78,6 +79,7 @@ class Encoded(Wrapped):
     encoder_version: str
     complaints: str  # what the source's decoder said against it; empty for a clean source
     mapping: tuple[Shown, ...] = ()  # a rate that was made constant: which frames are shown how often
+    searched: Searched | None = None  # how its quality number was found; None: it was given
 
 
 def encode(
@@ -130,7 +132,7 @@ def encode(
         threads=cores(shape.width * shape.height),
         render_node=settings.render_node,
     )
-    limits = _limits(recipe, video.frame_count, video.frame_rate, settings)
+    limits = limits_of(recipe, video.frame_count, video.frame_rate, settings)
     reader = ProgressReader(progress)
     with temporary(aside, log, scratch / PLACES), blaming_device(recipe):
         finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch, recipe)
@@ -172,7 +174,7 @@ def _mapping(log: Path, frames: int, description: Description, plan: Plan) -> tu
     return runs(places, steady.hold)
 
 
-def _limits(recipe: Recipe, frames: int, rate: Fraction, settings: Settings) -> Limits:
+def limits_of(recipe: Recipe, frames: int, rate: Fraction, settings: Settings) -> Limits:
     """What an encode may use. A GPU driver reserves addresses without end, so there the memory really written is limited."""
     duration, memory = frames / rate, settings.child_memory_bytes
     return Limits(

@@ -10,6 +10,7 @@ from common.orders import Path, TranscodeDone, TranscodeOrder
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
 from workers.quality import worst_frames
+from workers.search import Probe, Searched
 
 WORST_FRAMES = 5
 
@@ -25,6 +26,7 @@ def evidence(
     chunks: tuple[dict[str, Any], ...] = (),
     frames: dict[str, Any] | None = None,
     mapping: tuple[Shown, ...] = (),
+    searched: Searched | None = None,
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
 ) -> bytes:
@@ -34,9 +36,10 @@ def evidence(
     the statistics), worst_frames (numbers from 0, the worst first), findings, tools, command, decoder_messages; chunks
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
-    policy changed the pictures; elementary_stream where the video was copied: the SHA-256 of its stream in the source and in
-    Pixel Data, in the normal form of workers.elementary (null: not taken). Of a split source output is the first part with the
-    bytes of all, and parts lists each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
+    policy changed the pictures; search where the quality number was looked for: every probe, with its scores;
+    elementary_stream where the video was copied: the SHA-256 of its stream in the source and in Pixel Data, in the normal form
+    of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
+    each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -71,9 +74,35 @@ def evidence(
         value["chunks"] = list(chunks)
     if frames is not None:
         value["frames"] = frames
+    if searched is not None:
+        value["search"] = curve(searched)
     if treated := treatment(order, mapping):
         value["treatment"] = treated
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def curve(searched: Searched) -> dict[str, Any]:
+    """How the quality number was found: probes of samples (or of the whole, for a short clip), then the wholes."""
+
+    def rows(probes: tuple[Probe, ...]) -> list[dict[str, Any]]:
+        return [
+            {
+                "quality": probe.crf,
+                "frames": probe.frames,
+                "video_bytes": probe.video_bytes,
+                "seconds": round(probe.seconds, 3),
+                "scores": {metric: pooled.model_dump(mode="json") for metric, pooled in probe.pooled.items()},
+            }
+            for probe in probes
+        ]
+
+    return {
+        "chosen": searched.chosen,
+        "sampled": searched.sampled,
+        "probes": rows(searched.probes),
+        "wholes": rows(searched.wholes) if searched.sampled else [],
+        "why_not_sampled": searched.why_not,
+    }
 
 
 REFERENCE = "the treated picture: the scores judge the encoder, not the treatment"

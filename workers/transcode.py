@@ -21,13 +21,15 @@ from workers.afar import input_from_afar
 from workers.attempt import Attempt
 from workers.device_check import check_device
 from workers.elementary import Watch
-from workers.encode import Encoded, encode, rewrap, tool_versions
+from workers.encode import Encoded, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
 from workers.local import local_source
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
+from workers.search import Searched
+from workers.target import encode_by_plan
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -62,6 +64,7 @@ class Produced:
     chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
     frames: dict[str, Any] | None = None  # facts of frames that were coded one by one, for the evidence
     mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
+    searched: Searched | None = None  # how the quality number was found
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,9 @@ def finish(
 ) -> TranscodeDone:
     """Package what passed its gate, and conclude."""
     attempt.check()
-    packaged = None
+    packaged, planned = None, order
+    if produced.searched is not None:  # the header says how it was really made
+        order = at_quality(order, produced.searched.chosen)
     if produced.verdict.passed:
         from workers.parts import package_parts, split_needed
 
@@ -125,7 +130,13 @@ def finish(
             packaged = package_parts(order, source, produced.payload, split, store, scratch, settings, attempt)
         else:
             packaged = call(package_one, order, source, produced.payload, store, limits=limits, what=WRITING)
-    return conclude(order, store, scratch, produced, packaged)
+    return conclude(planned, store, scratch, produced, packaged)
+
+
+def at_quality(order: TranscodeOrder, number: int) -> TranscodeOrder:
+    """The order as if its recipe had asked for this constant-quality number."""
+    recipe = order.plan.recipe and order.plan.recipe.model_copy(update={"crf": number})
+    return order.model_copy(update={"plan": order.plan.model_copy(update={"recipe": recipe})})
 
 
 def copy_limits(size_bytes: int, settings: Settings) -> Limits:
@@ -199,7 +210,7 @@ def _through_ffmpeg(
     def report(progress: Progress) -> None:
         attempt.report(min(1.0, progress.frame / description.video.frame_count))
 
-    work = encode if plan.path is Way.ENCODE else rewrap
+    work = encode_by_plan if plan.path is Way.ENCODE else rewrap
     wrapped = work(
         media, description, plan, output, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
     )
@@ -220,6 +231,7 @@ def _through_ffmpeg(
         wrapped.encoder_version,
         wrapped.complaints,
         mapping=wrapped.mapping,
+        searched=wrapped.searched,
     )
 
 
@@ -369,6 +381,7 @@ def conclude(
             chunks=produced.chunks,
             frames=produced.frames,
             mapping=produced.mapping,
+            searched=produced.searched,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

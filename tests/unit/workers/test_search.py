@@ -1,0 +1,126 @@
+"""The search for the highest number that meets the gate, against encoders whose curve is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from common.orders import Pooled
+from common.recipes import ARCHIVE, PROFILES, Gate, Search, Threshold, fixed
+from workers.ffmpeg.sample_command import windows
+from workers.search import Probe, best_passing, next_probe, predicted_best, step_finer, straight
+
+GATE = Gate(
+    thresholds=(
+        Threshold(metric="psnr_y", statistic="mean", minimum=40),
+        Threshold(metric="vmaf", statistic="p1", minimum=85),
+    )
+)
+BOUNDS = Search(finest=8, start=26, coarsest=36, probes=5)
+
+
+def pooled(value: float) -> Pooled:
+    return Pooled(mean=value, harmonic_mean=value, min=value, p1=value, p5=value)
+
+
+def probe(crf: int, psnr: float, vmaf: float) -> Probe:
+    return Probe(crf, {"psnr_y": pooled(psnr), "vmaf": pooled(vmaf)}, frames=100, video_bytes=1000, seconds=1.0)
+
+
+def search(encode: Callable[[int], Probe], bounds: Search = BOUNDS, *, exact: bool = True) -> list[Probe]:
+    probes: list[Probe] = []
+    while (crf := next_probe(probes, GATE, bounds, exact=exact)) is not None:
+        assert crf not in [one.crf for one in probes], "a number is encoded once"
+        assert bounds.finest <= crf <= bounds.coarsest
+        probes.append(encode(crf))
+    return probes
+
+
+def vmaf_of(decibels: float) -> float:
+    return 100 * min(1.0, 1 + 1e-3 - 10 ** (-decibels / 10))
+
+
+curves = st.tuples(st.floats(0.2, 1.2), st.floats(0.1, 3.0), st.floats(10, 50), st.floats(10, 50))
+
+
+@given(curves)
+@settings(deadline=None)
+def test_on_straight_curves_the_best_number_is_found_exactly(curve: tuple[float, float, float, float]) -> None:
+    psnr_slope, vmaf_slope, psnr_at, vmaf_at = curve  # dB a step, and where each curve crosses its gate
+    assume(abs(min(psnr_at, vmaf_at) - round(min(psnr_at, vmaf_at))) > 1e-6)
+    passes = straight("vmaf", 85)
+
+    def encode(crf: int) -> Probe:
+        return probe(crf, 40 - psnr_slope * (crf - psnr_at), vmaf_of(passes - vmaf_slope * (crf - vmaf_at)))
+
+    probes = search(encode)
+    best = max((crf for crf in range(8, 37) if crf <= min(psnr_at, vmaf_at)), default=None)
+    found = best_passing(probes, GATE)
+    assert (found and found.crf) == best
+    assert len(probes) <= BOUNDS.probes
+
+
+@given(st.lists(st.floats(0, 3), min_size=40, max_size=40), st.integers(0, 40))
+@settings(deadline=None)
+def test_on_any_falling_curve_what_is_chosen_has_passed(steps: list[float], crossing: int) -> None:
+    heights = [sum(steps[:crf]) for crf in range(40)]
+
+    def encode(crf: int) -> Probe:
+        return probe(crf, 50, 85 + heights[min(crossing, 39)] - heights[crf])
+
+    probes = search(encode)
+    assert len(probes) <= BOUNDS.probes
+    if heights[8] <= heights[min(crossing, 39)] and len(probes) < BOUNDS.probes:
+        assert best_passing(probes, GATE) is not None
+
+
+def test_samples_need_a_margin_and_the_number_between_two_near_probes_is_not_encoded() -> None:
+    probes = search(lambda crf: probe(crf, 60 - crf, 99), exact=False)
+    assert [one.crf for one in probes] == [
+        26,
+        13,
+        19,
+    ]  # 26 misses by 6 dB: at half a dB a step 13 would do; the slope is twice that
+    assert predicted_best(probes, GATE, BOUNDS, margin=1) == 19
+    assert predicted_best(probes, GATE, BOUNDS, margin=0) == 20
+
+
+def test_a_source_that_no_number_is_good_enough_for_ends_with_the_finest() -> None:
+    probes = search(lambda crf: probe(crf, 30, 50))
+    assert [one.crf for one in probes] == [26, 9, 8]
+    assert predicted_best(probes, GATE, BOUNDS, margin=0) is None
+
+
+def test_what_was_not_measured_never_passes() -> None:
+    lacking = Probe(20, {"psnr_y": pooled(60)}, frames=1, video_bytes=1, seconds=0.1)
+    assert best_passing([lacking], GATE) is None
+    assert predicted_best([lacking], GATE, BOUNDS, margin=0) is None
+
+
+def test_a_whole_that_misses_is_made_again_as_much_finer_as_its_curve_says() -> None:
+    samples = [probe(20, 42, 95), probe(30, 37, 90)]  # 0.5 dB a step
+    assert step_finer(samples, [probe(24, 39.2, 95)], GATE, BOUNDS) == 22
+    assert step_finer(samples, [probe(8, 39, 95)], GATE, BOUNDS) is None
+
+
+@given(st.integers(1, 100_000), st.floats(0.001, 1), st.integers(1, 20))
+def test_samples_lie_within_the_video_in_order_and_apart(frames: int, share: float, count: int) -> None:
+    spans = windows(frames, frames / 25, share=share, count=count)
+    assert 1 <= len(spans) <= count
+    assert all(0 <= span.first < span.last <= frames for span in spans)
+    assert all(before.last <= after.first for before, after in pairwise(spans))
+    assert all(span.seconds == pytest.approx((span.last - span.first) / 25) for span in spans)
+
+
+def test_a_fixed_profile_looks_for_nothing_and_has_the_same_gate() -> None:
+    plain = fixed(ARCHIVE)
+    assert PROFILES["archive-fixed"] == plain
+    assert plain.gate == ARCHIVE.gate
+    assert [recipe.crf for recipe in plain.ladder] == [recipe.crf for recipe in ARCHIVE.ladder]
+    assert not any(recipe.search for rung in range(len(plain.ladder)) for recipe in plain.recipes(rung))
+    assert all(recipe.search for recipe in ARCHIVE.recipes(0))
+    assert not any(recipe.search for recipe in ARCHIVE.recipes(1))

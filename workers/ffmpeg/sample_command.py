@@ -1,0 +1,84 @@
+"""The command line that encodes and measures a few samples of a video, joined, as the whole would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from common.media import Description
+from common.recipes import Recipe
+from workers.ffmpeg.command import Source, compiled, exact_crop, input_of, with_measurement
+from workers.ffmpeg.conversion import Conversion
+from workers.ffmpeg.encoders import encoder_of
+
+
+@dataclass(frozen=True)
+class Window:
+    """One sample: frames ``first`` to ``last`` (exclusive, from 0), which begin at ``start`` seconds."""
+
+    first: int
+    last: int
+    start: float
+    seconds: float
+
+
+def windows(frames: int, seconds: float, *, share: float, count: int) -> tuple[Window, ...]:
+    """Samples in the middles of ``count`` equal stretches, together about ``share`` of the video; never beyond its ends."""
+    count = max(1, min(count, frames))
+    length = max(1, round(frames * share / count))
+    spans = []
+    for number in range(count):
+        begin, end = frames * number // count, frames * (number + 1) // count
+        taken = min(length, end - begin)
+        first = begin + (end - begin - taken) // 2
+        spans.append((first, first + taken))
+    return tuple(Window(a, b, seconds * a / frames, seconds * (b - a) / frames) for a, b in spans)
+
+
+def sample_command(
+    program: str,
+    source: Source,
+    description: Description,
+    conversion: Conversion,
+    recipe: Recipe,
+    samples: Sequence[Window],
+    *,
+    seekable: bool,
+    output: Path,
+    log: str,
+    threads: int,
+    render_node: str = "",
+) -> list[str]:
+    """Encode the samples one behind the other and measure each of their frames.
+
+    A file is sought at each sample; what comes through a pipe is decoded as a whole, and the rest dropped.
+
+    Raises:
+        UnsupportedSource: no command is written for this encoder.
+    """
+    encoder = encoder_of(recipe, description.video.scan)
+    options: dict[str, str | None] = {"noautorotate": None, "display_rotation": "0", "threads": str(threads)}
+    options |= exact_crop(description.video)
+    video = _sought(source, options, samples) if seekable else _selected(source, options, samples)
+    for step in conversion.filters:
+        video = video.filter(step.name, **dict(step.options))
+    coded = encoder.options(recipe, conversion, source.frame_rate, description.video.scan)
+    leg = ffmpeg.output(video, str(output), f="nut", **coded, fps_mode="passthrough")
+    device = ("-vaapi_device", render_node) if encoder.opens_render_node else ()
+    return with_measurement(compiled(program, leg, *device), encoder.upload(recipe.bits), log, threads)
+
+
+def _sought(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+    inlets = [
+        input_of(source, **options, ss=f"{sample.start:.6f}", t=f"{sample.seconds:.6f}")["V:0"] for sample in samples
+    ]
+    return inlets[0] if len(inlets) == 1 else ffmpeg.concat(*inlets, v=1, a=0)
+
+
+def _selected(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+    spans = "+".join(f"between(n,{sample.first},{sample.last - 1})" for sample in samples)
+    return input_of(source, **options)["V:0"].filter("select", expr=spans)

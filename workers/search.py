@@ -1,0 +1,152 @@
+"""Find the highest constant-quality number (CRF, CQ, quantiser) whose result still meets the gate. Pure.
+
+Samples of the video are encoded at a few numbers, the scores between them are interpolated, and the number that is
+predicted to pass is confirmed on the whole video (as ab-av1 and Av1an do). Sampled scores can be too good (ab-av1's users
+saw 1.5 to 2.7 VMAF), so a sample has to pass with a margin and only a whole encode is ever judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.orders import Pooled
+from common.recipes import Gate, Search, Threshold
+
+SLOPE = -0.6
+"""What a step of the number costs at first guess, dB, until two probes tell (x264, 1080p: PSNR 0.5, SSIM 0.5, VMAF 0.9)."""
+
+MARGINS = {"psnr": 0.15, "ssim": 0.001, "vmaf": 0.4}
+"""By how much a sample has to be better than the gate: its worst percentile is not the whole video's. dB, 1, VMAF points."""
+
+TOPS = {"ssim": 1.0, "vmaf": 100.0}
+"""Metrics that saturate. Their distance to the top, in dB, falls in a straight line where they themselves bend."""
+
+NEAR = 4
+"""Steps between two probes within which the scores in between are taken as known."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One encode at one number, of samples or of the whole."""
+
+    crf: int
+    pooled: dict[str, Pooled]
+    frames: int
+    video_bytes: int
+    seconds: float  # wall time
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The curve that led to a result: every probe, and which numbers the whole was encoded at."""
+
+    probes: tuple[Probe, ...]
+    wholes: tuple[Probe, ...]
+    sampled: bool  # False: each probe was an encode of the whole
+    why_not: str = ""  # samples could not be taken; the recipe's own number was used
+
+    @property
+    def chosen(self) -> int:
+        """The number of the result."""
+        return self.wholes[-1].crf
+
+
+def next_probe(probes: Sequence[Probe], gate: Gate, search: Search, *, exact: bool) -> int | None:
+    """The number to encode at next; None: what is known is enough.
+
+    ``exact``: a probe is itself the result, so the choice must have been encoded; else it may lie between two.
+    """
+    if not probes:
+        return search.start
+    if len(probes) >= search.probes:
+        return None
+    best = predicted_best(probes, gate, search, margin=0 if exact else 1)
+    known = {probe.crf for probe in probes}
+    if best is None:  # the finest has been tried, or is tried now
+        return None if search.finest in known else search.finest
+    if best in known:
+        coarser = best + 1
+        if coarser in known or coarser > search.coarsest:
+            return None
+        unsure = len(probes) == 1 or (exact and _meets(probes, gate, coarser, margin=-1))
+        return coarser if unsure else None
+    lower = max((crf for crf in known if crf < best), default=None)
+    upper = min((crf for crf in known if crf > best), default=None)
+    between = lower is not None and upper is not None and upper - lower <= NEAR
+    return None if between and not exact else best
+
+
+def predicted_best(probes: Sequence[Probe], gate: Gate, search: Search, *, margin: float) -> int | None:
+    """The highest number that is predicted to meet the gate by so many margins, as all finer ones are; None: none does."""
+    best = None
+    for crf in range(search.finest, search.coarsest + 1):
+        if not _meets(probes, gate, crf, margin=margin):
+            break
+        best = crf
+    return best
+
+
+def best_passing(probes: Sequence[Probe], gate: Gate) -> Probe | None:
+    """The highest probe that meets the gate as measured."""
+    passing = [probe for probe in probes if all(_value(probe, each) >= each.minimum for each in gate.thresholds)]
+    return max(passing, key=lambda probe: probe.crf, default=None)
+
+
+def step_finer(samples: Sequence[Probe], wholes: Sequence[Probe], gate: Gate, search: Search) -> int | None:
+    """The number for the next whole encode after the last one missed its gate; None: no finer one is left.
+
+    The curve of the samples, shifted to what the whole showed.
+    """
+    last = wholes[-1]
+    for crf in range(last.crf - 1, search.finest - 1, -1):
+        gained = (
+            straight(each.metric, _value(last, each)) + (predict(samples, each, crf) - predict(samples, each, last.crf))
+            >= _wanted(each)
+            for each in gate.thresholds
+        )
+        if all(gained):
+            return crf
+    return search.finest if search.finest < last.crf else None
+
+
+def predict(probes: Sequence[Probe], threshold: Threshold, crf: int) -> float:
+    """The figure at a number, in dB: on the line through the two probes around it or, outside, next to it."""
+    points = sorted((probe.crf, straight(threshold.metric, _value(probe, threshold))) for probe in probes)
+    if len(points) == 1:
+        return points[0][1] + SLOPE * (crf - points[0][0])
+    right = next((n for n, (at, _) in enumerate(points) if at >= crf and n), len(points) - 1)
+    (x0, y0), (x1, y1) = points[right - 1], points[right]
+    slope = (y1 - y0) / (x1 - x0)
+    if not x0 <= crf <= x1:
+        slope = min(slope, 0.0)
+    at, value = (x0, y0) if crf <= x1 else (x1, y1)
+    return value + slope * (crf - at)
+
+
+def straight(metric: str, value: float) -> float:
+    """A figure on a scale where its curve over the number is about straight: PSNR as it is, others as distance to their top."""
+    top = next((top for name, top in TOPS.items() if metric.startswith(name)), None)
+    if top is None or not math.isfinite(value):
+        return value
+    return -10 * math.log10(max(1 - value / top, 0.0) + _FLOOR)
+
+
+_FLOOR = 1e-3  # of a distance to the top: no picture is closer
+
+
+def _meets(probes: Sequence[Probe], gate: Gate, crf: int, *, margin: float) -> bool:
+    return all(predict(probes, each, crf) >= _wanted(each, margin) for each in gate.thresholds)
+
+
+def _wanted(threshold: Threshold, margins: float = 0.0) -> float:
+    extra = next((value for name, value in MARGINS.items() if threshold.metric.startswith(name)), 0.0)
+    return straight(threshold.metric, threshold.minimum + margins * extra)
+
+
+def _value(probe: Probe, threshold: Threshold) -> float:
+    """What was not measured has not passed."""
+    pooled = probe.pooled.get(threshold.metric)
+    value = getattr(pooled, threshold.statistic, None)
+    return -math.inf if value is None else float(value)
