@@ -347,13 +347,14 @@ ORDERS: TypeAdapter[AnyOrder] = TypeAdapter(WorkOrder)
 
 
 class Pooled(Value):
-    """One metric over all frames: per-frame values pooled in five ways."""
+    """One metric over all frames: per-frame values pooled in six ways (common.recipes.Threshold defines each)."""
 
     mean: float
     harmonic_mean: float
     min: float
     p1: float
     p5: float
+    worst_second: float | None = Field(default=None, description="None: pooled before this figure existed")
 
 
 class Verdict(Value):

@@ -105,7 +105,8 @@ class Threshold(Value):
 
     Metrics: psnr_y, psnr_cb, psnr_cr (dB per frame), ssim (0–1), vmaf (0–100).
     Statistics: mean (arithmetic mean of the per-frame values; for PSNR the mean of per-frame dB, not the PSNR of the mean
-    MSE), harmonic_mean, min, p1 (1st percentile, linear interpolation), p5.
+    MSE), harmonic_mean, min, p1 (1st percentile, linear interpolation), p5, worst_second (the lowest mean of a second of
+    consecutive frames: in a film of two hours a ruined second is beyond every percentile).
     """
 
     metric: str
@@ -276,6 +277,9 @@ def _gate(psnr: float, ssim: float, vmaf: float, *, psnr_p1: float, ssim_p1: flo
             Threshold(metric="psnr_y", statistic="p1", minimum=psnr_p1),
             Threshold(metric="ssim", statistic="p1", minimum=ssim_p1),
             Threshold(metric="vmaf", statistic="p1", minimum=vmaf_p1),
+            Threshold(metric="psnr_y", statistic="worst_second", minimum=psnr_p1),
+            Threshold(metric="ssim", statistic="worst_second", minimum=ssim_p1),
+            Threshold(metric="vmaf", statistic="worst_second", minimum=vmaf_p1),
         )
     )
 

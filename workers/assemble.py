@@ -62,7 +62,7 @@ def assemble(
         _join(order, store, source, output, scratch, settings, attempt)
         attempt.check()
         scores = merged([chunk_scores(ref.output_prefix, store, scratch) for ref in order.chunks])
-        pooled = pool(scores)
+        pooled = pool(scores, order.transcode.description.video.frame_rate)
         produced = transcode.Produced(
             Payload(output, Taken.WHOLE, transcode.described(output, settings)),
             judge(pooled, plan.gate),

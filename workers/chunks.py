@@ -82,7 +82,7 @@ def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: S
     with _source(order, store, scratch, attempt) as source:
         encoded = _encoded(order, source, scratch, settings, attempt)
     attempt.check()
-    pooled = pool(encoded.scores)
+    pooled = pool(encoded.scores, order.description.video.frame_rate)
     save_scores(scratch / SCORES, encoded.scores)
     store.put(f"{order.output_prefix}/{SCORES}", (scratch / SCORES).read_bytes())
     stored = _keep(store, f"{order.output_prefix}/{STREAM}", encoded.path)

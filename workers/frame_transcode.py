@@ -112,7 +112,7 @@ def _judged(
     if order.plan.gate is None:
         raise InternalFault("lossy frames were planned without a gate")
     scores = _measured(order.description, recipe, source, spool, coded.shape, scratch, settings, attempt)
-    pooled = pool(scores)
+    pooled = pool(scores, order.description.video.frame_rate)
     return Produced(payload, judge(pooled, order.plan.gate), pooled, scores, encoder=coded.tool, frames=facts)
 
 

@@ -61,7 +61,7 @@ def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
         except ProgramFailed as error:
             raise UnreadableSource(f"the two files cannot be decoded side by side: {error}") from error
         scores = parse_scores(Path(scratch) / "scores.csv", first.frame_count)
-    return {metric: figures.model_dump() for metric, figures in pool(scores).items()}
+    return {metric: figures.model_dump() for metric, figures in pool(scores, first.picture.frame_rate).items()}
 
 
 def _chains(first: Subject, second: Subject) -> tuple[tuple[Filter, ...], tuple[Filter, ...]]:

@@ -7,6 +7,7 @@ samples at 60 dB (6·bits + 12); other measurers give infinity for identical pla
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,17 @@ def check_measurable(width: int, height: int) -> None:
         raise UnsupportedSource(f"{width}×{height} is too small to measure: VMAF needs {_SMALLEST} pixels a side")
 
 
-def pool(scores: Scores) -> dict[str, Pooled]:
-    """Pool every metric over all frames.
+def pool(scores: Scores, frame_rate: Fraction) -> dict[str, Pooled]:
+    """Pool every metric over all frames, shown at so many a second.
 
     Raises:
         InternalFault: a metric has no frames.
     """
-    return {metric: _pool(metric, values) for metric, values in scores.items()}
+    second = max(1, round(frame_rate))
+    return {metric: _pool(metric, values, second) for metric, values in scores.items()}
 
 
-def _pool(metric: str, values: NDArray[np.float32]) -> Pooled:
+def _pool(metric: str, values: NDArray[np.float32], second: int) -> Pooled:
     if not len(values):
         raise InternalFault(f"{metric} was measured on no frame")
     exact = values.astype(np.float64)
@@ -54,7 +56,14 @@ def _pool(metric: str, values: NDArray[np.float32]) -> Pooled:
         min=float(exact.min()),
         p1=float(p1),
         p5=float(p5),
+        worst_second=_worst_stretch(exact, min(second, len(exact))),
     )
+
+
+def _worst_stretch(values: NDArray[np.float64], frames: int) -> float:
+    """The lowest mean of so many consecutive values."""
+    sums = np.cumsum(np.concatenate(([0.0], values)))
+    return float(np.min(sums[frames:] - sums[:-frames]) / frames)
 
 
 def judge(pooled: dict[str, Pooled], gate: Gate) -> Verdict:
@@ -67,7 +76,8 @@ def _miss(pooled: dict[str, Pooled], threshold: Threshold) -> str | None:
     name = f"{threshold.metric} {threshold.statistic}"
     if threshold.metric not in pooled or threshold.statistic not in Pooled.model_fields:
         return f"{name} was not measured (at least {threshold.minimum:g} is asked)"
-    value = float(getattr(pooled[threshold.metric], threshold.statistic))
+    figure = getattr(pooled[threshold.metric], threshold.statistic)
+    value = float("nan") if figure is None else float(figure)
     if not np.isfinite(value):
         return f"{name} is {value}, no measurement (at least {threshold.minimum:g} is asked)"
     return None if value >= threshold.minimum else f"{name} {value:.4f} < {threshold.minimum:g}"

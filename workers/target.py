@@ -67,7 +67,9 @@ class Encoding:
             progress=self.progress,
             cancelled=self.cancelled,
         )
-        return made, Probe(crf, pool(made.scores), made.frame_count, made.size_bytes, made.seconds)
+        return made, Probe(
+            crf, pool(made.scores, self.description.video.frame_rate), made.frame_count, made.size_bytes, made.seconds
+        )
 
 
 def encode_by_plan(
@@ -182,4 +184,6 @@ def _sample(work: Encoding, crf: int, search: Search) -> Probe:
     with temporary(aside, scores):
         finished = run_ffmpeg(argv, work.media, limits, reader, work.cancelled, work.scratch, recipe)
         frames = reader.last.frame if reader.last else 0
-        return Probe(crf, pool(parse_scores(scores, frames)), frames, aside.stat().st_size, finished.seconds)
+        return Probe(
+            crf, pool(parse_scores(scores, frames), video.frame_rate), frames, aside.stat().st_size, finished.seconds
+        )

@@ -219,7 +219,7 @@ def _through_ffmpeg(
         return Produced(payload, argv=wrapped.argv)
     if plan.gate is None:
         raise InternalFault("an encode was planned without a gate")
-    pooled = pool(wrapped.scores)
+    pooled = pool(wrapped.scores, description.video.frame_rate)
     check_device(plan, payload.output, pooled, wrapped.argv)
     verdict = judge(pooled, plan.gate)
     return Produced(

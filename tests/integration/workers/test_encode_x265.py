@@ -142,7 +142,7 @@ def test_scores_equal_those_of_measuring_the_finished_file(studio: Studio, targe
 
 def test_every_rung_scores_better_on_noise_and_the_last_passes_the_gate(studio: Studio) -> None:
     clip = studio.moving("testsrc2=s=160x120:r=25:d=1,noise=alls=60:allf=t:all_seed=1,format=yuv420p")
-    pooled = [pool(encode(studio, clip, by_cpu(107, rung), preset="medium").scores) for rung in range(4)]
+    pooled = [pool(encode(studio, clip, by_cpu(107, rung), preset="medium").scores, Fraction(25)) for rung in range(4)]
     means = [scores["psnr_y"].mean for scores in pooled]
     assert means == sorted(means)
     assert not judge(pooled[0], ARCHIVE.gate).passed
@@ -156,7 +156,7 @@ def test_ten_bits_come_through_as_they_are(studio: Studio) -> None:
     done = encode(studio, clip, by_cpu(108), crf=0)
     assert errors(done, 108) == []
     # PSNR of 10-bit samples ends at 72 dB (6 × bits + 12); 8 bits could not show more than 60
-    assert pool(done.scores)["psnr_y"].mean > 60
+    assert pool(done.scores, Fraction(25))["psnr_y"].mean > 60
 
 
 def test_fields_are_refused(studio: Studio) -> None:

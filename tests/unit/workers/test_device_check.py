@@ -48,7 +48,7 @@ def stream(**changes: object) -> Description:
 
 def scores(worst: float) -> dict[str, Pooled]:
     good = {"psnr_y": 45.0, "psnr_cb": 45.0, "psnr_cr": 45.0, "ssim": 0.99, "vmaf": 97.0}
-    even = {name: Pooled(mean=v, harmonic_mean=v, min=v, p1=v, p5=v) for name, v in good.items()}
+    even = {name: Pooled(mean=v, harmonic_mean=v, min=v, p1=v, p5=v, worst_second=v) for name, v in good.items()}
     return even | {"psnr_y": even["psnr_y"].model_copy(update={"min": worst})}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from common.recipes import PROFILES, Gate, Threshold
 from workers.quality import PSNR_CAP, judge, load_scores, pool, save_scores, worst_frames
 
 rules = settings(max_examples=60, deadline=None)
+RATE = Fraction(25)
 columns = st.lists(st.floats(0, 100, width=32), min_size=1, max_size=300)
 
 
@@ -34,7 +36,7 @@ def exact_percentile(values: list[float], percent: int) -> float:
 @given(columns)
 @rules
 def test_pooled_figures_are_those_of_their_definitions(values: list[float]) -> None:
-    pooled = pool({"vmaf": frames(*values)})["vmaf"]
+    pooled = pool({"vmaf": frames(*values)}, RATE)["vmaf"]
     assert pooled.mean == pytest.approx(sum(values) / len(values), abs=1e-9)
     assert pooled.min == min(values)
     assert pooled.p1 == pytest.approx(exact_percentile(values, 1), abs=1e-9)
@@ -46,7 +48,7 @@ def test_pooled_figures_are_those_of_their_definitions(values: list[float]) -> N
 @given(columns)
 @rules
 def test_pooled_figures_keep_their_order(values: list[float]) -> None:
-    pooled = pool({"ssim": frames(*values)})["ssim"]
+    pooled = pool({"ssim": frames(*values)}, RATE)["ssim"]
     slack = 1e-6
     assert pooled.min <= pooled.p1 + slack <= pooled.p5 + 2 * slack
     assert pooled.min - slack <= pooled.harmonic_mean <= pooled.mean + slack <= max(values) + 2 * slack
@@ -57,25 +59,43 @@ def test_pooled_figures_keep_their_order(values: list[float]) -> None:
 def test_the_order_of_frames_does_not_matter(values: list[float], shuffler: object) -> None:
     other = list(values)
     shuffler.shuffle(other)  # type: ignore[attr-defined]
-    first, second = (pool({"vmaf": frames(*column)})["vmaf"].model_dump() for column in (values, other))
+    figures = [pool({"vmaf": frames(*column)}, RATE)["vmaf"] for column in (values, other)]
+    first, second = (figure.model_dump(exclude={"worst_second"}) for figure in figures)
     assert first == pytest.approx(second)
 
 
 def test_one_ruined_second_in_a_long_film_is_seen_by_the_floor_and_not_by_the_mean() -> None:
     scores = np.full(60 * 25, 97, np.float32)
     scores[700:725] = 20
-    pooled = pool({"vmaf": scores})["vmaf"]
+    pooled = pool({"vmaf": scores}, RATE)["vmaf"]
     assert pooled.mean > 95
     assert pooled.p1 == 20
 
 
+def test_one_ruined_second_in_a_film_of_two_hours_is_seen_by_the_worst_second_alone() -> None:
+    scores = np.full(2 * 3600 * 25, 97, np.float32)
+    scores[100_010:100_035] = 20
+    pooled = pool({"vmaf": scores}, RATE)["vmaf"]
+    assert pooled.p1 == 97
+    assert pooled.worst_second == pytest.approx(20)
+
+
+@given(columns)
+@rules
+def test_the_worst_second_is_the_lowest_mean_of_so_many_frames_in_a_row(values: list[float]) -> None:
+    pooled = pool({"vmaf": frames(*values)}, RATE)["vmaf"]
+    width = min(25, len(values))
+    means = [sum(values[at : at + width]) / width for at in range(len(values) - width + 1)]
+    assert pooled.worst_second == pytest.approx(min(means), abs=1e-6)
+
+
 def test_an_infinite_psnr_counts_as_the_cap() -> None:
-    assert pool({"psnr_y": frames(np.inf, np.inf)})["psnr_y"].mean == PSNR_CAP
+    assert pool({"psnr_y": frames(np.inf, np.inf)}, RATE)["psnr_y"].mean == PSNR_CAP
 
 
 def test_a_metric_without_frames_is_an_error() -> None:
     with pytest.raises(InternalFault, match="vmaf was measured on no frame"):
-        pool({"vmaf": frames()})
+        pool({"vmaf": frames()}, RATE)
 
 
 def gate(metric: str = "vmaf", statistic: str = "mean", minimum: float = 93) -> Gate:
@@ -83,7 +103,7 @@ def gate(metric: str = "vmaf", statistic: str = "mean", minimum: float = 93) -> 
 
 
 def flat(value: float) -> Pooled:
-    return Pooled(mean=value, harmonic_mean=value, min=value, p1=value, p5=value)
+    return Pooled(mean=value, harmonic_mean=value, min=value, p1=value, p5=value, worst_second=value)
 
 
 def test_a_score_at_the_threshold_passes() -> None:
@@ -116,7 +136,7 @@ def test_no_scores_at_all_fail_every_gate_that_measures(name: str) -> None:
     assert len(judge({}, asked).misses) == len(asked.thresholds) > 0
 
 
-@given(st.lists(st.floats(0, 100), min_size=8, max_size=8))
+@given(st.lists(st.floats(0, 100), min_size=11, max_size=11))
 @rules
 def test_a_gate_passes_only_when_every_threshold_is_met(values: list[float]) -> None:
     thresholds = PROFILES["archive"].gate.thresholds
