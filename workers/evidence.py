@@ -7,6 +7,7 @@ from typing import Any
 
 from common.handling import DynamicRange, Interlaced, RatePolicy
 from common.orders import Path, TranscodeDone, TranscodeOrder
+from workers.colour_check import ColourCheck
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
 from workers.quality import worst_frames
@@ -27,6 +28,7 @@ def evidence(
     frames: dict[str, Any] | None = None,
     mapping: tuple[Shown, ...] = (),
     searched: Searched | None = None,
+    colours: ColourCheck | None = None,
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
 ) -> bytes:
@@ -37,6 +39,7 @@ def evidence(
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
     policy changed the pictures; search where the quality number was looked for: every probe, with its scores;
+    colours: how far pictures of the result are from the source's, each read by its own tags (workers.colour_check);
     elementary_stream where the video was copied: the SHA-256 of its stream in the source and in Pixel Data, in the normal form
     of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
     each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
@@ -74,6 +77,8 @@ def evidence(
         value["chunks"] = list(chunks)
     if frames is not None:
         value["frames"] = frames
+    if colours is not None:
+        value["colours"] = colours.json()
     if searched is not None:
         value["search"] = curve(searched)
     if treated := treatment(order, mapping):

@@ -66,9 +66,12 @@ def _worst_stretch(values: NDArray[np.float64], frames: int) -> float:
     return float(np.min(sums[frames:] - sums[:-frames]) / frames)
 
 
-def judge(pooled: dict[str, Pooled], gate: Gate) -> Verdict:
-    """Hold the pooled figures against the gate; every miss is told. NaN, infinity and what is missing fail."""
-    misses = tuple(miss for threshold in gate.thresholds if (miss := _miss(pooled, threshold)))
+def judge(pooled: dict[str, Pooled], gate: Gate, also: tuple[str, ...] = ()) -> Verdict:
+    """Hold the pooled figures against the gate; every miss is told, and what others found (``also``).
+
+    NaN, infinity and what is missing fail.
+    """
+    misses = (*(miss for threshold in gate.thresholds if (miss := _miss(pooled, threshold))), *also)
     return Verdict(passed=not misses, misses=misses)
 
 

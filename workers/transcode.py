@@ -19,9 +19,10 @@ from common.settings import Settings
 from common.store import ObjectStore, Stored
 from workers.afar import input_from_afar
 from workers.attempt import Attempt
+from workers.colour_check import ColourCheck, check_colours
 from workers.device_check import check_device
 from workers.elementary import Watch
-from workers.encode import Encoded, rewrap, tool_versions
+from workers.encode import Encoded, limits_of, rewrap, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
@@ -65,6 +66,7 @@ class Produced:
     frames: dict[str, Any] | None = None  # facts of frames that were coded one by one, for the evidence
     mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
     searched: Searched | None = None  # how the quality number was found
+    colours: ColourCheck | None = None
 
 
 @dataclass(frozen=True)
@@ -217,11 +219,13 @@ def _through_ffmpeg(
     payload = Payload(wrapped.path, Taken.WHOLE, described(wrapped.path, settings))
     if not isinstance(wrapped, Encoded):
         return Produced(payload, argv=wrapped.argv)
-    if plan.gate is None:
-        raise InternalFault("an encode was planned without a gate")
+    if plan.gate is None or plan.recipe is None:
+        raise InternalFault("an encode was planned without recipe or gate")
     pooled = pool(wrapped.scores, description.video.frame_rate)
     check_device(plan, payload.output, pooled, wrapped.argv)
-    verdict = judge(pooled, plan.gate)
+    limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
+    colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)
+    verdict = judge(pooled, plan.gate, also=colours.misses)
     return Produced(
         payload,
         verdict,
@@ -232,6 +236,7 @@ def _through_ffmpeg(
         wrapped.complaints,
         mapping=wrapped.mapping,
         searched=wrapped.searched,
+        colours=colours,
     )
 
 
@@ -382,6 +387,7 @@ def conclude(
             frames=produced.frames,
             mapping=produced.mapping,
             searched=produced.searched,
+            colours=produced.colours,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

@@ -63,7 +63,7 @@ def sample_command(
     encoder = encoder_of(recipe, description.video.scan)
     options: dict[str, str | None] = {"noautorotate": None, "display_rotation": "0", "threads": str(threads)}
     options |= exact_crop(description.video)
-    video = _sought(source, options, samples) if seekable else _selected(source, options, samples)
+    video = sought(source, options, samples) if seekable else selected(source, options, samples)
     for step in conversion.filters:
         video = video.filter(step.name, **dict(step.options))
     coded = encoder.options(recipe, conversion, source.frame_rate, description.video.scan)
@@ -72,13 +72,15 @@ def sample_command(
     return with_measurement(compiled(program, leg, *device), encoder.upload(recipe.bits), log, threads)
 
 
-def _sought(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+def sought(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+    """The samples of a file, one behind the other; each is sought, and what lies between is not decoded."""
     inlets = [
         input_of(source, **options, ss=f"{sample.start:.6f}", t=f"{sample.seconds:.6f}")["V:0"] for sample in samples
     ]
     return inlets[0] if len(inlets) == 1 else ffmpeg.concat(*inlets, v=1, a=0)
 
 
-def _selected(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+def selected(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
+    """The samples of what comes through a pipe, where nothing can be sought."""
     spans = "+".join(f"between(n,{sample.first},{sample.last - 1})" for sample in samples)
     return input_of(source, **options)["V:0"].filter("select", expr=spans)
