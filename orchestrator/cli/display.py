@@ -92,7 +92,7 @@ def show_scores(answer: Mapping[str, object], *, console: Console | None = None)
     for name in ("metric", *Pooled.model_fields):
         table.add_column(name, header_style="bold")
     for metric, pooled in _SCORES.validate_python(answer).items():
-        table.add_row(Text(plain(metric)), *(Text(f"{value:.4f}") for _, value in pooled))
+        table.add_row(Text(plain(metric)), *(Text("–" if value is None else f"{value:.4f}") for _, value in pooled))
     (console or stdout_console()).print(table)
 
 
