@@ -98,8 +98,9 @@ def check_colours(
 
     def look(seekable: bool) -> ColourCheck:
         read = partial(_pictures, places=places, scratch=scratch, limits=limits, cancelled=cancelled, seekable=seekable)
-        before = read(media, ycbcr=model is Model.YCBCR, matrix=None if media.matrix else assumed)
-        after = read(_File(result), ycbcr=True, matrix=None)
+        odd = bool((media.width | media.height) & 1)
+        before = read(media, ycbcr=model is Model.YCBCR, odd=odd, matrix=None if media.matrix else assumed)
+        after = read(_File(result), ycbcr=True, odd=False, matrix=None)
         if not len(before):
             raise UnreadableSource("no picture of the source could be had to compare colours with")
         if not len(after):
@@ -155,12 +156,13 @@ def _pictures(
     cancelled: Asked | None,
     seekable: bool,
     ycbcr: bool,
+    odd: bool,
     matrix: str | None,
 ) -> _Pictures:
     small = scratch / "colours.rgb"
     readable: Source = source
     argv = colour_command(
-        ffmpeg_program(), readable, places, seekable=seekable, ycbcr=ycbcr, matrix=matrix, output=small
+        ffmpeg_program(), readable, places, seekable=seekable, ycbcr=ycbcr, odd=odd, matrix=matrix, output=small
     )
     with temporary(small):
         run(argv, name="ffmpeg", limits=limits, feed=source.feed, cancelled=cancelled, cwd=scratch)

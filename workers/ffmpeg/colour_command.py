@@ -20,12 +20,14 @@ def colour_command(
     *,
     seekable: bool,
     ycbcr: bool,
+    odd: bool,
     matrix: str | None,
     output: Path,
 ) -> list[str]:
     """Raw planar pictures of SIDE × SIDE, in the order green, blue, red, into a file.
 
-    ``ycbcr``: False for RGB and grey; ``matrix``: what untagged Y'CbCr is taken for, None where its decoder tags it.
+    ``ycbcr``: False for RGB and grey; ``odd``: zimg takes no odd size with chroma that is
+    subsampled, so it gets a whole one; ``matrix``: what untagged Y'CbCr is taken for, None where its decoder tags it.
     """
     import ffmpeg
 
@@ -34,6 +36,8 @@ def colour_command(
     size = {"w": SIDE, "h": SIDE, "filter": "bilinear"}
     if ycbcr:
         given = {"matrixin": matrix} if matrix else {}
+        if odd:
+            video = video.filter("format", pix_fmts="yuv444p|yuvj444p|yuv444p10le|yuv444p12le")
         video = video.filter("zscale", **size, **given, matrix="gbr", range="full")
     else:
         video = video.filter("format", pix_fmts="gbrp").filter("zscale", **size)

@@ -30,7 +30,7 @@ def test_scores_are_those_of_ffmpegs_own_comparison(studio: Studio) -> None:
     for metric, values in expected.items():
         assert scores[metric]["mean"] == pytest.approx(float(values.mean()), abs=1e-3)
         assert scores[metric]["min"] == pytest.approx(float(values.min()), abs=1e-3)
-    assert set(scores["vmaf"]) == {"mean", "harmonic_mean", "min", "p1", "p5"}
+    assert set(scores["vmaf"]) == {"mean", "harmonic_mean", "min", "p1", "p5", "worst_second"}
 
 
 def test_a_file_against_itself_is_nearly_perfect(studio: Studio) -> None:
