@@ -29,6 +29,7 @@ ORDINARY = Backoff()
 BACKOFFS: dict[str, Backoff] = {
     # an archive may be away for a night or a weekend: only the job's own patience ends the wait
     "DestinationUnavailable": Backoff(longest_seconds=900.0, patience_seconds=float("inf")),
+    "NotAnswered": Backoff(longest_seconds=900.0, patience_seconds=float("inf")),
     # a store comes back within a night; an object that is still unreadable after twelve hours is rotten
     "StoreFault": Backoff(first_seconds=5.0, longest_seconds=900.0, patience_seconds=12 * 3600.0),
     # a program that failed three times on one source will fail for ever

@@ -343,7 +343,10 @@ def _failed(
     max_attempts: int,
     moment: datetime,
 ) -> None:
-    """It could not be asked. What may pass is tried until the patience of the whole ends."""
+    """It could not be asked. What may pass is tried until the patience of the whole ends.
+
+    An archive that nobody stated to commit is then verified in another way: some break the connection at such a request.
+    """
     if not waiting:
         return
     again = breaker.failed(session, waiting[0][0], attempt, failure, max_attempts, moment)
@@ -351,13 +354,19 @@ def _failed(
         delivery.failure = failure.model_dump(mode="json")
         if not failure.retryable:
             give_up(delivery, failure)
-        elif (
-            failure.code == NotAnswered.__name__ and attempt.kind != Step.COMMIT and _may_be_believed(session, delivery)
-        ):
-            _unable(session, delivery, "the archive did not answer the query", moment)
-        elif failure.code == NotAnswered.__name__ and _may_do_without(session, delivery):
-            _without(session, delivery, "no commitment: the archive did not answer the request", moment)
+        elif failure.code == NotAnswered.__name__ and delivery.attempts >= LOOKS:
+            _never_answers(session, attempt, delivery, failure, moment)
         else:
             delivery.not_before = moment + wait(delivery.attempts)
     log.warning("archive_not_asked", order=attempt.order_id, code=failure.code, again=again)
     settle_all(session, [item for item, _ in waiting])
+
+
+def _never_answers(session: Session, attempt: Attempt, delivery: Delivery, failure: Failure, moment: datetime) -> None:
+    """It takes our associations and breaks off at every such question: where nobody stated that it must answer, it need not."""
+    if attempt.kind == Step.COMMIT and _may_do_without(session, delivery):
+        _without(session, delivery, f"no commitment: {failure.message}", moment)
+    elif attempt.kind != Step.COMMIT and _may_be_believed(session, delivery):
+        _unable(session, delivery, failure.message, moment)
+    else:
+        delivery.not_before = moment + wait(delivery.attempts)

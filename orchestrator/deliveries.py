@@ -35,13 +35,14 @@ def arrive(session: Session, delivery: Delivery, done: DeliverDone, patience: Pa
     """A destination took the instances: it has proven that it keeps them, or is asked to. What it said before is void."""
     if delivery.lacking is None:
         delivery.location = done.location
-    delivery.proof, delivery.lacking, delivery.attempts = done.proof, None, 0
+    delivery.proof, delivery.lacking = done.proof, None
     delivery.delivered_at, delivery.not_before = moment, moment + patience.gather
     delivery.read_back = delivery.uncommitted = False
     if not is_archive(delivery.destination):
         delivery.state = "committed"
         return
     forget_transactions(session, delivery)
+    delivery.attempts = 0
     delivery.state = "delivered" if step_of(session, delivery, moment) else "committed"
 
 

@@ -18,7 +18,9 @@ from enum import StrEnum
 from common.errors import Actor
 from common.orders import WorkResult
 
-SHARED = frozenset({"DestinationUnavailable", "DestinationRefused", "RetrievalFailed", "ResourceLimit", "LeaseLost"})
+SHARED = frozenset(
+    {"DestinationUnavailable", "NotAnswered", "DestinationRefused", "RetrievalFailed", "ResourceLimit", "LeaseLost"}
+)
 """Errors of the environment that say nothing about this node: every node would meet them with the same order."""
 
 GATHER_SECONDS = 0.02

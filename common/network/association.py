@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 from common.bandwidth import Pace
 from common.destinations import DicomDestination
@@ -18,6 +19,7 @@ from common.settings import Settings
 if TYPE_CHECKING:
     import ssl
 
+    from pynetdicom import evt
     from pynetdicom.ae import ApplicationEntity
     from pynetdicom.association import Association
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -120,7 +122,7 @@ def request_association(
             contexts=[build_context(uid, syntax) for uid, syntaxes in contexts.items() for syntax in syntaxes],
             ae_title=peer.called_aet,
             max_pdu=caller.max_pdu_bytes or DEFAULT_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, open_connection), *handlers],
+            evt_handlers=[(evt.EVT_CONN_OPEN, open_connection), (evt.EVT_PDU_RECV, _note_abort), *handlers],
             ext_neg=[*roles],
             tls_args=(cast("ssl.SSLContext", handshake), host) if handshake else None,
         )
@@ -153,6 +155,21 @@ def connection_of(association: Association) -> socket.socket | None:
     association.join(_END_SECONDS)
     transport, association.dul.socket = association.dul.socket, None
     return transport.socket if transport is not None else None
+
+
+_aborted: WeakSet[Association] = WeakSet()
+
+
+def aborted_by_peer(association: Association) -> bool:
+    """Whether the peer sent an A-ABORT: one that was meant, no connection that broke."""
+    return association in _aborted
+
+
+def _note_abort(event: evt.Event) -> None:
+    from pynetdicom.pdu import A_ABORT_RQ
+
+    if isinstance(event.pdu, A_ABORT_RQ):
+        _aborted.add(event.assoc)
 
 
 def entity(caller: Caller) -> ApplicationEntity:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common.destinations import DicomDestination
 from common.errors import DestinationUnavailable, NotAnswered
 from common.logs import logger
-from common.network.association import Caller, associate
+from common.network.association import Caller, aborted_by_peer, associate
 from common.orders import CommitDone, CommitReport, Uncommitted
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def _asked(association: Association, transaction_uid: str, instances: Sequence[t
         )
     except (ConnectionError, RuntimeError) as error:  # the association ended while we sent, or just before
         raise _silent() from error
+    if "Status" not in answer and aborted_by_peer(association):  # Orthanc does so with who is not among its modalities
+        return "it aborts the association when it is asked to commit; does it know our AE title, host and port?"
     if "Status" not in answer:
         raise _silent()
     status = int(answer.Status)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, NotAnswered
-from common.network.association import Caller, associate
+from common.network.association import Caller, aborted_by_peer, associate
 from common.network.halving import Answer, search, too_many
 from common.network.identifiers import identifier, number, several, text
 from common.network.query import EVERYTHING, FoundInstance, FoundSeries, FoundStudy, Level, Query
@@ -42,6 +42,15 @@ _INSTANCE_KEYS = (
 _SUCCESS, _CANCEL = 0x0000, 0xFE00
 _PENDING = (0xFF00, 0xFF01)  # FF01: some optional keys are not matched
 _OUT_OF_RESOURCES = 0xA7
+
+
+class Unwanted(NotAnswered):
+    """The archive aborts the association of whoever asks; Orthanc does so with those who may not."""
+
+    @property
+    def code(self) -> str:
+        """A case of it, not a kind of its own."""
+        return NotAnswered.__name__
 
 
 class ArchiveFinder:
@@ -188,7 +197,7 @@ class ArchiveFinder:
         for answer, match in responses:
             self._check()
             if "Status" not in answer:
-                raise _silent()
+                raise _silent(Unwanted if aborted_by_peer(association) and not matches else NotAnswered)
             status = int(answer.Status)
             if status not in _PENDING:
                 return self._ended(status, matches, cancelled=cancelled)
@@ -235,8 +244,8 @@ class ArchiveFinder:
         return association
 
 
-def _silent() -> NotAnswered:
-    return NotAnswered(
+def _silent(kind: type[NotAnswered] = NotAnswered) -> NotAnswered:
+    return kind(
         "the archive ended the connection, or fell silent, before it had answered a query",
         hint="Check that our AE title may query there: some archives end the association of those who may not.",
     )

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from support.core import Farm, MemoryBroker, made
 
-from common.errors import DestinationUnavailable
+from common.errors import DestinationUnavailable, NotAnswered
 from common.leases import Lease
 from common.orders import (
     CommitDone,
@@ -437,6 +437,19 @@ def test_an_archive_that_is_away_when_it_is_asked_is_asked_later(
         asked = archive.order()
     archive.answer(asked, reported(asked))
     assert archive.state(item) is State.DONE
+
+
+def test_an_archive_that_breaks_off_at_every_request_is_verified_in_another_way(
+    archive: Archive, produced: Callable[..., str]
+) -> None:
+    produced()
+    asked = archive.deliver()
+    for minutes in (1, 2, 4):
+        archive.answer(asked, failure=Failure.of(NotAnswered("the archive ended the connection")))
+        archive.later = timedelta(minutes=minutes)
+        asked = archive.order()
+    archive.answer(asked, failure=Failure.of(NotAnswered("the archive ended the connection")))
+    assert archive.order().kind == "count"
 
 
 def test_one_archive_commits_while_another_is_still_away(

@@ -66,3 +66,13 @@ def test_an_archive_without_commitment_is_asked_what_it_holds(desk: Desk) -> Non
         run = desk.migrate("--map", str(desk.mapping()), to=f"dicom://ARCHIVE@127.0.0.1:{archive.port}")
     assert run.code == 0, run.stderr
     assert proof(run).endswith("found by C-FIND")
+
+
+@pytest.mark.peer("Orthanc")
+def test_an_archive_that_does_not_know_us_holds_nothing_up_and_the_proof_says_so(desk: Desk, tmp_path: Path) -> None:
+    desk.camera("clip.mp4")
+    with serve_orthanc(tmp_path, *free_ports(2)) as orthanc:
+        run = desk.migrate("--map", str(desk.mapping()), to=f"dicom://ORTHANC@127.0.0.1:{orthanc.dicom_port}")
+    assert run.code == 0, run.stderr
+    assert "aborts the association" in proof(run)
+    assert "not verified" in proof(run)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.destinations import DicomDestination, parse_destination
 from common.errors import PolicyError
-from common.network.association import Caller, Timeouts
+from common.network.association import Caller
 from common.orders import CommitDone, CommitOrder, VerifyDone, VerifyOrder
 from common.settings import Settings
 from common.store import ObjectStore
@@ -30,7 +30,7 @@ def commit(order: CommitOrder, settings: Settings, check: Callable[[], None] = l
         order.transaction_uid,
         instances,
         _archive(order.destination),
-        _caller(settings),
+        Caller.of(settings),
         wait_seconds=settings.commit_report_seconds,
         check=check,
     )
@@ -47,7 +47,7 @@ def verify(
         PolicyError: the destination is no archive.
         LeaseLost: the attempt was revoked.
     """
-    archive, caller = _archive(order.destination), _caller(settings)
+    archive, caller = _archive(order.destination), Caller.of(settings)
     if order.kind == "count":
         from workers.prove.count import count
 
@@ -62,7 +62,3 @@ def _archive(uri: str) -> DicomDestination:
     if not isinstance(archive, DicomDestination):
         raise PolicyError("only a DICOM archive can be asked for commitment")
     return archive
-
-
-def _caller(settings: Settings) -> Caller:
-    return Caller.of(settings, Timeouts())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused
 from common.network.association import Caller
-from common.network.find import ArchiveFinder
+from common.network.find import ArchiveFinder, Unwanted
 from common.network.query import Query
 from common.orders import Awaited, VerifyDone
 
@@ -30,7 +30,7 @@ def count(
             for instance in instances:
                 check()
                 (found if _finds(finder, instance) else missing).append(instance.sop_instance_uid)
-    except DestinationRefused as refusal:
+    except (DestinationRefused, Unwanted) as refusal:
         return VerifyDone(unable=f"it answers no queries: {refusal.message}")
     return VerifyDone(found=tuple(found), missing=tuple(missing), proof=PROOF)
 
