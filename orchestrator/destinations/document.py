@@ -35,7 +35,7 @@ In a job file: `accepts = {"dicom://PACS@host:104" = "profile=orthanc plays-in=o
 | `fragmentable=no` | whether it takes the twins `.100.1` to `.106.1` |
 | `max=4GiB` | largest instance; what is larger becomes several ([split.md](split.md)) |
 | `commitment=yes` | `yes`, `no`, `unknown`: storage commitment |
-| `verify=count` | `none`, `count`, `sample`, `all`: proof where it does not commit |
+| `verify=count` | `unknown`, `none`, `count`, `sample`, `all`: proof where it does not commit ([commitment.md](commitment.md)) |
 | `pdu=128KiB` | longest PDU to send |
 
 A stated word goes before the profile's fact. Viewers only add demands; they lift none. The ledger keeps what was stated, with the

@@ -29,16 +29,19 @@ def test_an_archive_is_asked_for_commitment_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "proof", ["status B000 (x)", "status B006 (x)", "status B007 (x)", "status 0000; status B000 (x)"]
+    "proof",
+    [
+        "status B000 (x)",
+        "status B006 (x)",
+        "status B007 (x)",
+        "status 0111 (already there)",
+        "status 0000; status B000 (x)",
+    ],
 )
 def test_what_was_stored_with_a_warning_is_read_back_before_all_else(proof: str) -> None:
     assert next_step(delivery(proof), Acceptance(commitment="yes"), commits=True) is Step.READ
     assert next_step(delivery(proof, read_back=True), Acceptance(commitment="yes"), commits=True) is Step.COMMIT
     assert next_step(delivery(proof, read_back=True), Acceptance(), commits=False) is None
-
-
-def test_what_the_archive_had_already_is_no_warning() -> None:
-    assert next_step(delivery("status 0111 (already there)"), Acceptance(), commits=False) is Step.COUNT
 
 
 @pytest.mark.parametrize(
