@@ -10,26 +10,19 @@ from sqlalchemy.orm import Session
 from common.network.probe import Probed
 from orchestrator.acceptance import Acceptance, Destinations
 from orchestrator.ledger.schema import Destination, Job
+from orchestrator.limits import destination_row
 
 _READ = "destinations"  # in the session's own memory: a batch of results asks once a job
 
 
 def state_acceptance(session: Session, acceptance: Acceptance) -> None:
     """Keep what a destination takes, in place of what was stated before."""
-    row = session.get(Destination, acceptance.destination)
-    if row is None:
-        row = Destination(uri=acceptance.destination, away_in_a_row=0)
-        session.add(row)
-    row.accepts = acceptance.model_dump(mode="json")
+    destination_row(session, acceptance.destination).accepts = acceptance.model_dump(mode="json")
 
 
 def keep_probe(session: Session, probed: Probed) -> None:
     """Keep what an archive took, in place of what an earlier probe told."""
-    row = session.get(Destination, probed.destination)
-    if row is None:
-        row = Destination(uri=probed.destination, away_in_a_row=0)
-        session.add(row)
-    row.probed = probed.model_dump(mode="json")
+    destination_row(session, probed.destination).probed = probed.model_dump(mode="json")
 
 
 def destinations_of(session: Session, job: Job) -> Destinations:

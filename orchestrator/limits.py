@@ -145,7 +145,7 @@ class Doors:
     def take(self, destination: str) -> None:
         """Count one more delivery."""
         if destination not in self._rows:
-            self._rows[destination] = _row(self._session, destination)
+            self._rows[destination] = destination_row(self._session, destination)
         if destination in self._rooms():
             self._rooms()[destination] -= 1
 
@@ -221,11 +221,11 @@ def limit_destination(session: Session, uri: str, limit: DestinationLimit) -> No
     """
     if limit.window is not None:
         parse_window(limit.window)
-    row = _row(session, uri)
+    row = destination_row(session, uri)
     row.concurrent, row.bytes_per_second, row.window = limit.concurrent, limit.bytes_per_second, limit.window
 
 
-def _row(session: Session, uri: str) -> Destination:
+def destination_row(session: Session, uri: str) -> Destination:
     """The row of a destination, made when it has none; two replicas must not make it at once."""
     lock_transaction(session, "destinations")
     row = session.get(Destination, uri)

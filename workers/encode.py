@@ -24,7 +24,7 @@ from common.settings import Settings
 from common.stereo import packing
 from common.targets import check_target, coded_aspect
 from workers.ffmpeg import command
-from workers.ffmpeg.conversion import Picture, conversion
+from workers.ffmpeg.conversion import Conversion, Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
 from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, parse_scores
 from workers.ffmpeg.treatment import PLACES, Shown, runs
@@ -108,14 +108,7 @@ def encode(
         raise InternalFault("an encode was planned without a recipe")
     video = treated(description.video, plan.handling)
     sound = plan.audio is Audio.KEEP and bool(description.audio)
-    shape = conversion(
-        picture_of(media, description),
-        keep_start=sound,
-        bits=recipe.bits,
-        pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
-        packing=packing(video, recipe),
-        handling=plan.handling,
-    )
+    shape = shape_of(media, description, plan, recipe, keep_start=sound)
     check_measurable(shape.width, shape.height)
     check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)
@@ -304,6 +297,21 @@ def _x264_version(first: bytes) -> str:
         return ""
     words = first[at : at + 64].decode("ascii", "replace").split()
     return " ".join(("x264", *words[2:4]))
+
+
+def shape_of(
+    media: MediaInput, description: Description, plan: Plan, recipe: Recipe, *, keep_start: bool = False
+) -> Conversion:
+    """What the encoder gets to see: the source's pictures, treated and converted for this recipe. Raises: UnsupportedSource."""
+    video = treated(description.video, plan.handling)
+    return conversion(
+        picture_of(media, description),
+        keep_start=keep_start,
+        bits=recipe.bits,
+        pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
+        packing=packing(video, recipe),
+        handling=plan.handling,
+    )
 
 
 def picture_of(media: MediaInput, description: Description) -> Picture:

@@ -5,7 +5,6 @@ What came is described like any source, in a child under limits: the bytes of an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -21,8 +20,6 @@ from common.settings import Settings
 from common.store.folder import FolderStore
 from workers.describe import SLOWEST_READ, describe_sandboxed
 from workers.retrieve.bring import bring
-
-_PIECE_BYTES = 1 << 20
 
 
 def serve(*, parent: int) -> None:
@@ -62,7 +59,7 @@ def _read(asked: Retrieval, path: Path, settings: Settings) -> dict[str, object]
     bring(asked, path.name, place, settings, UNPACED)
     found = describe_sandboxed(path, ".dcm", settings)
     limits = Limits(settings.describe_seconds + found.size_bytes / SLOWEST_READ, settings.child_memory_bytes)
-    pixels = call(pixel_digest, path, limits=limits, what="reading pixel data")
+    pixels = call(_pixels, path, limits=limits, what="reading pixel data")
     return {
         "digest": found.digest,
         "pixels": pixels,
@@ -71,23 +68,11 @@ def _read(asked: Retrieval, path: Path, settings: Settings) -> dict[str, object]
     }
 
 
-def pixel_digest(path: Path) -> str:
-    """SHA-256 of all fragments of Pixel Data, padding included; of native Pixel Data, its value."""
-    from common.dicom.pixel_stream import FragmentReader, read_header
+def _pixels(path: Path) -> str:
+    from common.dicom.pixel_digest import pixel_digest
+    from common.dicom.pixel_stream import read_header
 
-    header, digest = read_header(path), hashlib.sha256()
-    if header.length is None:
-        with FragmentReader(path, header.fragments) as fragments:
-            while piece := fragments.read(_PIECE_BYTES):
-                digest.update(piece)
-        return digest.hexdigest()
-    with path.open("rb") as file:
-        file.seek(header.value_offset)
-        left = header.length
-        while left > 0 and (piece := file.read(min(left, _PIECE_BYTES))):
-            digest.update(piece)
-            left -= len(piece)
-    return digest.hexdigest()
+    return pixel_digest(read_header(path))
 
 
 def _failed(error: CinefarmError) -> bytes:

@@ -14,10 +14,7 @@ from common.media import Description
 from common.orders import Plan
 from common.recipes import Gate, Recipe, Search
 from common.settings import Settings
-from common.stereo import packing
-from common.targets import coded_aspect
-from workers.encode import Asked, Encoded, Report, cores, encode, limits_of, picture_of, run_ffmpeg, temporary
-from workers.ffmpeg.conversion import conversion
+from workers.encode import Asked, Encoded, Report, cores, encode, limits_of, run_ffmpeg, shape_of, temporary
 from workers.ffmpeg.parse import ProgressReader, parse_scores
 from workers.ffmpeg.sample_command import sample_command, windows
 from workers.quality import pool
@@ -156,13 +153,7 @@ def _sample(work: Encoding, crf: int, search: Search) -> Probe:
     if recipe is None:
         raise InternalFault("an encode was planned without a recipe")
     video = treated(work.description.video, work.plan.handling)
-    shape = conversion(
-        picture_of(work.media, work.description),
-        bits=recipe.bits,
-        pixel_aspect=coded_aspect(video, recipe.transfer_syntax_uid),
-        packing=packing(video, recipe),
-        handling=work.plan.handling,
-    )
+    shape = shape_of(work.media, work.description, work.plan, recipe)
     source = work.description.video
     chosen = windows(source.frame_count, source.duration_ms / 1000, share=search.share, count=search.samples)
     aside, scores = work.scratch / "sample.nut", work.scratch / "sample-scores.csv"

@@ -5,14 +5,13 @@ An archive that gives no more than so many answers is asked again in halves of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, NotAnswered
-from common.network.association import Caller, aborted_by_peer, associate
+from common.network.asking import Asker
+from common.network.association import Caller, aborted_by_peer
 from common.network.halving import Answer, search, too_many
 from common.network.identifiers import identifier, number, several, text
 from common.network.query import EVERYTHING, FoundInstance, FoundSeries, FoundStudy, Level, Query
@@ -53,7 +52,7 @@ class Unwanted(NotAnswered):
         return NotAnswered.__name__
 
 
-class ArchiveFinder:
+class ArchiveFinder(Asker):
     """A Finder (common.network.query) on one association, which is opened when needed and again when it broke.
 
     Use it as a context manager: it releases the association at the end.
@@ -68,25 +67,10 @@ class ArchiveFinder:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         """``cap``: answers that the archive is known to give at most; ``check`` raises what is to end the search."""
-        self._archive, self._caller, self._cap, self._check = archive, caller, cap, check
-        self._open = ExitStack()
-        self._association: Association | None = None
+        super().__init__({STUDY_ROOT: _SYNTAXES, PATIENT_ROOT: _SYNTAXES}, archive, caller)
+        self._cap, self._check = cap, check
         self._model = STUDY_ROOT
-        self._message_id = 0
         self._patients: dict[str, str] = {}  # Patient Root only: the keys that the levels below need
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the association; the next question opens another."""
-        self._association = None
-        self._open.close()
 
     def studies(self, query: Query = EVERYTHING) -> Iterator[FoundStudy]:
         """See Finder."""
@@ -187,7 +171,7 @@ class ArchiveFinder:
     def _answered(
         self, association: Association, question: Dataset, wanted: tuple[str, ...], most: int | None
     ) -> Answer:
-        self._message_id = self._message_id % 0xFFFF + 1
+        self._next_message()
         matches: list[Mapping[str, str]] = []
         cancelled = False
         try:
@@ -225,23 +209,13 @@ class ArchiveFinder:
         below = self._cap is not None and len(matches) < self._cap
         return Answer(matches, capped=self._cap is not None and not below, certain=below)
 
-    def _connected(self) -> Association:
-        if self._association is not None and self._association.is_established:
-            return self._association
-        self.close()
-        association = self._open.enter_context(
-            associate({STUDY_ROOT: _SYNTAXES, PATIENT_ROOT: _SYNTAXES}, self._archive, self._caller)
-        )
-        models = [str(context.abstract_syntax) for context in association.accepted_contexts]
+    def _agreed(self, models: Sequence[str]) -> None:
         if not models:
-            self.close()
             raise DestinationRefused(
-                f"{self._archive.uri} answers no queries (C-FIND)",
+                f"{self._peer.uri} answers no queries (C-FIND)",
                 hint="Check that Query/Retrieve is enabled there, and allowed for our AE title.",
             )
         self._model = STUDY_ROOT if STUDY_ROOT in models else PATIENT_ROOT
-        self._association = association
-        return association
 
 
 def _silent(kind: type[NotAnswered] = NotAnswered) -> NotAnswered:

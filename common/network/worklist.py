@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable
-from common.network.association import Caller, associate
+from common.network.asking import Asker
+from common.network.association import Caller
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -36,28 +36,13 @@ _SUCCESS, _CANCEL = 0x0000, 0xFE00
 _PENDING = (0xFF00, 0xFF01)  # FF01: some optional keys are not matched
 
 
-class Worklist:
+class Worklist(Asker):
     """A worklist server, asked when needed; a broken association is opened again. Use it as a context manager."""
 
     def __init__(self, server: DicomDestination, caller: Caller) -> None:
         """Nothing is opened yet."""
-        self.server, self._caller = server, caller
-        self._open = ExitStack()
-        self._association: Association | None = None
-        self._message_id = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the association; the next question opens another."""
-        self._association = None
-        self._open.close()
+        super().__init__({WORKLIST: _SYNTAXES}, server, caller)
+        self.server = server
 
     def entries(self, accession: str) -> list[Dataset]:
         """The scheduled procedure steps with exactly this accession number, a data set each; at most MOST_ENTRIES.
@@ -74,7 +59,7 @@ class Worklist:
             raise
 
     def _asked(self, association: Association, accession: str) -> list[Dataset]:
-        self._message_id = self._message_id % 0xFFFF + 1
+        self._next_message()
         found: list[Dataset] = []
         cancelled = False
         try:
@@ -100,19 +85,12 @@ class Worklist:
                 raise self._failure(status)
         raise self._silent()
 
-    def _connected(self) -> Association:
-        if self._association is not None and self._association.is_established:
-            return self._association
-        self.close()
-        association = self._open.enter_context(associate({WORKLIST: _SYNTAXES}, self.server, self._caller))
-        if not association.accepted_contexts:
-            self.close()
+    def _agreed(self, models: Sequence[str]) -> None:
+        if not models:
             raise DestinationRefused(
                 f"{self.server.uri} answers no worklist queries (PS3.4 K)",
                 hint="Check host, port and AE title, and that the Modality Worklist is enabled there.",
             )
-        self._association = association
-        return association
 
     def _silent(self) -> DestinationUnavailable:
         return DestinationUnavailable(f"{self.server.uri} ended the connection, or fell silent, before it had answered")

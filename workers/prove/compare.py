@@ -7,12 +7,12 @@ an archive adds is no loss.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from common.dicom.pixel_stream import FragmentReader, Header, read_header
+from common.dicom.pixel_digest import pixel_digest
+from common.dicom.pixel_stream import read_header
 from common.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ MAY_CHANGE = frozenset(
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
 """Implicit and Explicit VR Little Endian: the same values, so an archive may keep either (PS3.5 A.1, A.2)."""
 
-_PIECE_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -71,7 +69,7 @@ def compare(ours: Path, theirs: Path) -> Comparison:
     syntaxes = {mine.transfer_syntax_uid, other.transfer_syntax_uid}
     if len(syntaxes) > 1 and not syntaxes <= NATIVE:
         differences.append(f"transfer syntax {other.transfer_syntax_uid} instead of {mine.transfer_syntax_uid}")
-    elif _pixels(mine) != _pixels(other):
+    elif pixel_digest(mine) != pixel_digest(other):
         differences.append("the bytes of Pixel Data")
     return Comparison(tuple(differences), tuple(coerced))
 
@@ -86,26 +84,3 @@ def _data_set(mine: Dataset, other: Dataset) -> tuple[list[str], list[str]]:
         if element.tag not in other or element.value != other[element.tag].value:
             (coerced if name in MAY_CHANGE else differences).append(name)
     return differences, coerced
-
-
-def _pixels(header: Header) -> tuple[int, str]:
-    """Length and SHA-256 of the bytes of Pixel Data."""
-    digest, length = hashlib.sha256(), 0
-    with _open(header) as stream:
-        left = header.length
-        while left is None or left > 0:
-            piece = stream.read(_PIECE_BYTES if left is None else min(left, _PIECE_BYTES))
-            if not piece:
-                break
-            digest.update(piece)
-            length += len(piece)
-            left = None if left is None else left - len(piece)
-    return length, digest.hexdigest()
-
-
-def _open(header: Header) -> BinaryIO | FragmentReader:
-    if header.length is None:
-        return FragmentReader(header.path, header.fragments)
-    stream = header.path.open("rb")
-    stream.seek(header.value_offset)
-    return stream

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.certificates import Authority, authority
+from support.storescp import Start, storescps
 
 from common.destinations import DicomDestination
 from common.errors import DestinationRefused, DestinationUnavailable, PolicyError
@@ -19,8 +18,6 @@ from common.network.association import Caller, Timeouts, associate
 from common.network.tls import SUITES, Credentials, client_context, server_context
 
 VERIFICATION, IMPLICIT = "1.2.840.10008.1.1", "1.2.840.10008.1.2"
-
-Start = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +47,14 @@ def credentials(ca: Authority, certificate: Path | None = None) -> Credentials:
 @pytest.fixture
 def storescp() -> Iterator[Start]:
     """Start a storescp that keeps nothing; with a ``certificate`` it speaks TLS, and asks clients for theirs if ``believes``."""
-    servers: list[subprocess.Popen[bytes]] = []
+    with storescps() as serve:
 
-    def start(certificate: Path | None = None, believes: Path | None = None) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        tls = ["+tls", str(certificate.with_suffix(".key")), str(certificate)] if certificate else []
-        tls += ["+cf", str(believes)] if believes else ["-ic"] if certificate else []
-        argv = ["storescp", "-aet", "PEER", "--ignore", *tls, str(port)]
-        servers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return port
-        raise AssertionError("storescp does not listen")
+        def start(certificate: Path | None = None, believes: Path | None = None) -> int:
+            tls = ["+tls", str(certificate.with_suffix(".key")), str(certificate)] if certificate else []
+            tls += ["+cf", str(believes)] if believes else ["-ic"] if certificate else []
+            return serve(*tls)
 
-    yield start
-    for server in servers:
-        server.kill()
-        server.wait()
+        yield start
 
 
 def echo(port: int, ours: Credentials, *, host: str = "127.0.0.1") -> int:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 from support.descriptions import clip
 from support.orthanc import serve
+from support.storescp import Start, free_port, storescps
 from support.web_archive import web_archive
 from typer.testing import CliRunner
 
@@ -31,37 +29,11 @@ from orchestrator.planner import plan
 
 H264, FRAGMENTABLE, MPEG2 = (f"1.2.840.10008.1.2.4.{x}" for x in ("102", "102.1", "100"))
 
-Start = Callable[..., int]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
 
 @pytest.fixture
 def storescp() -> Iterator[Start]:
-    servers: list[subprocess.Popen[bytes]] = []
-
-    def start(*options: str) -> int:
-        port = free_port()
-        argv = ["storescp", "-aet", "PEER", "--ignore", *options, str(port)]
-        servers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return port
-        raise AssertionError("storescp does not listen")
-
-    yield start
-    for server in servers:
-        server.kill()
-        server.wait()
+    with storescps() as start:
+        yield start
 
 
 def caller(state: Path) -> Caller:
