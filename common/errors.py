@@ -10,6 +10,9 @@ CinefarmError
 │   ├── MissingMetadata   plain video without the patient and study data DICOM demands
 │   ├── BadMapping        the mapping CSV itself is wrong
 │   ├── BadIdentifiers    the rules for identifiers are wrong, or refuse this object
+│   ├── UnknownName       no job, item or other thing of ours is named so
+│   ├── ConflictingRequest  what is asked does not fit to what is there
+│   ├── TooLarge          more than is taken at once
 │   └── NoLegalPath       nothing legal leads from this source to this destination
 ├── EnvironmentFault      the machine or a peer: repair it; trying again can help
 │   ├── ProgramFailed     a child program ended badly (name, command, exit code, last words)
@@ -114,6 +117,18 @@ class BadMapping(PolicyError):
 
 class BadIdentifiers(PolicyError):
     """The site's rules for identifiers cannot be used as they are, or give no legal value for this object."""
+
+
+class UnknownName(PolicyError):
+    """No job, item, destination or other thing of ours is named so."""
+
+
+class ConflictingRequest(PolicyError):
+    """What is asked does not fit to what is there: a name that two bear, a key used for something else."""
+
+
+class TooLarge(PolicyError):
+    """More bytes than are taken at once."""
 
 
 class NoLegalPath(PolicyError):

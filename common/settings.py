@@ -171,6 +171,35 @@ class Settings(BaseSettings):
         default="", repr=False, description="name:password of those who may see Flower; several with commas"
     )
 
+    http_port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        description="TCP port of the HTTP API and the web page that `cinefarm serve` runs beside its work; 0: none",
+    )
+    http_address: str = Field(
+        default="127.0.0.1",
+        description="address of the machine that they listen on; beyond loopback they need api_tokens",
+    )
+    http_hosts: str = Field(
+        default="",
+        description="further names that clients may call us by, with commas: of a proxy before us. Without api_tokens, others "
+        "than loopback's are refused, so that no page of another site reaches us through a browser (DNS rebinding)",
+    )
+    api_tokens: SecretStr = Field(
+        default=SecretStr(""),
+        description="who may use API and web page: name:SHA-256 of a token, hexadecimal; several with commas. Empty: whoever "
+        "reaches the port, which is then on loopback",
+    )
+    api_tokens_file: Path | None = Field(default=None, description="the same, a pair a line; read at start")
+    api_url: str = Field(
+        default="",
+        description="where commands find the API: http[s]://host:port; empty: what a service on this machine wrote into the "
+        "state directory, or else http://127.0.0.1:8080",
+    )
+    api_token: SecretStr = Field(default=SecretStr(""), description="the token that commands show there")
+    api_ca_file: Path | None = Field(default=None, description="PEM bundle that signs api_url; default: certifi's")
+
     dicom_ae_title: str = Field(
         default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
     )

@@ -12,7 +12,7 @@ from sqlalchemy import null, select, update
 from sqlalchemy.orm import Session
 
 from common import queues
-from common.errors import PolicyError
+from common.errors import ConflictingRequest, UnknownName
 from common.logs import logger
 from common.stages import ENDS, TRANSITIONS, State
 from orchestrator.ledger.audit import note_all
@@ -29,7 +29,8 @@ def find_job(session: Session, text: str) -> Job:
     """The job that ``text`` names: its id, the beginning of its id, or its name.
 
     Raises:
-        PolicyError: none, or more than one.
+        UnknownName: none.
+        ConflictingRequest: more than one.
     """
     exact = session.get(Job, text)
     if exact is not None:
@@ -38,8 +39,10 @@ def find_job(session: Session, text: str) -> Job:
     found = session.scalars(select(Job).where(named).order_by(Job.created_at.desc()).limit(2)).all() if text else []
     if len(found) == 1:
         return found[0]
-    why = "more than one job is named so" if found else "there is no such job"
-    raise PolicyError(why, hint="`cinefarm jobs` lists the jobs with their ids; the beginning of an id is enough.")
+    hint = "`cinefarm jobs` lists the jobs with their ids; the beginning of an id is enough."
+    if found:
+        raise ConflictingRequest("more than one job is named so", hint=hint)
+    raise UnknownName("there is no such job", hint=hint)
 
 
 def pause(ledger: Sessions, job_id: str, *, stop_running: bool = False) -> None:

@@ -16,6 +16,7 @@ from common.errors import CinefarmError
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
+from orchestrator.cli.api import api
 from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
@@ -353,5 +354,5 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, listen, arrivals, limiting.limit, destinations, probe, verify, *COMMANDS):
+for command in (serve, api, listen, arrivals, limiting.limit, destinations, probe, verify, *COMMANDS):
     cli.command()(command)

@@ -20,11 +20,13 @@ def serve(
 ) -> int:
     """Run the orchestrator against CINEFARM_BROKER_URL, CINEFARM_LEDGER_URL and CINEFARM_STORE_URL until told to stop.
 
-    With CINEFARM_LISTEN_PORT a listener runs beside it (docs/listen.md). Several may run on one PostgreSQL.
+    The HTTP API and the web page are at CINEFARM_HTTP_PORT (docs/api.md). With CINEFARM_LISTEN_PORT a listener
+    runs beside it (docs/listen.md). Several may run on one PostgreSQL.
     Exit codes: 0 told to stop, 2 the settings are wrong.
     """
     from common import logs
     from common.settings import Settings
+    from orchestrator.api.child import answering
     from orchestrator.listener.child import listening
     from orchestrator.service import service
 
@@ -34,7 +36,7 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _end(stop))
-    with service(settings, stopped=stop.is_set) as running, listening(settings):
+    with service(settings, stopped=stop.is_set) as running, listening(settings), answering(settings):
         running.run(stop.is_set)
     return 0
 

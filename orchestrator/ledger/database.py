@@ -61,6 +61,18 @@ def open_ledger(url: str, *, durable: bool = False) -> Sessions:
     return sessionmaker(engine, expire_on_commit=False)
 
 
+def reader_of(ledger: Sessions) -> Sessions:
+    """Sessions on the same ledger that only read: on SQLite they take no write lock, and so wait for nobody."""
+    engine: Engine = ledger.kw["bind"]
+    if engine.dialect.name != "sqlite":
+        return ledger
+    reader = create_engine(engine.url)
+    event.listen(reader, "connect", _configure_sqlite)
+    event.listen(reader, "connect", _only_read)
+    event.listen(reader, "begin", _begin_deferred)
+    return sessionmaker(reader, expire_on_commit=False)
+
+
 def in_transaction(ledger: Sessions, work: Callable[[Session], Result], *, tries: int = 3) -> Result:
     """Run ``work`` in a transaction, and again when it lost a deadlock or its connection broke. ``work`` must bear that.
 
@@ -142,6 +154,14 @@ def _sync_commits(connection: SqliteConnection, _record: Any) -> None:
 
 CACHE = "cache_size=-16384"
 """KiB: the inner pages of all indexes of a million items stay in memory, and a look-up reads one page. SQLite's own 2 MB are too few."""
+
+
+def _only_read(connection: SqliteConnection, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _begin_deferred(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _begin_immediate(connection: Any) -> None:

@@ -28,12 +28,15 @@ class Office:
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
+    http_port: int = 0  # of the API; 0: none
+
     @property
     def env(self) -> dict[str, str]:
         return os.environ | {
             "CINEFARM_BROKER_URL": self.broker_url,
             "CINEFARM_LEDGER_URL": self.ledger_url,
             "CINEFARM_STATE_DIR": str(self.desk.state),
+            "CINEFARM_HTTP_PORT": str(self.http_port),
             "CINEFARM_LEASE_SECONDS": "4",
             "CINEFARM_LEASE_GRACE_SECONDS": "2",
             **self.environment,

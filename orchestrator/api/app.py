@@ -1,0 +1,55 @@
+"""The application: API, web page, DICOMweb and metrics on one server. It holds no state but its farm."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+
+from common import __version__
+from orchestrator.api import health
+from orchestrator.api.access import Access
+from orchestrator.api.guard import Guard
+from orchestrator.api.problems import handle_problems
+from orchestrator.dicomweb import routes as dicomweb
+from orchestrator.farm import Farm
+from orchestrator.metrics import routes as metrics
+from orchestrator.web import routes as web
+
+THREADS = 10
+"""Requests at work at a time: as many as the pool of the ledger has connections. The others wait for microseconds."""
+
+ROUTERS = (health.router, metrics.router, dicomweb.router, web.router)
+
+
+def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
+    """The application on a farm; ``access``: who may call, default as the settings say.
+
+    Raises:
+        PolicyError: the settings of access are wrong.
+    """
+    known = access or Access.of(farm.settings)
+    app = FastAPI(
+        title="Cinefarm",
+        version=__version__,
+        summary="Moves a hospital's video into conforming DICOM video, and proves that nothing was lost.",
+        openapi_url="/api/openapi.json",
+        docs_url="/api/docs",
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.farm, app.state.access = farm, known
+    handle_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    hosts = tuple(name.strip() for name in farm.settings.http_hosts.split(",") if name.strip())
+    app.add_middleware(Guard, access=known, hosts=hosts)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = THREADS
+    yield

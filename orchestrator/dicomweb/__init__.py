@@ -1,0 +1,1 @@
+"""DICOMweb, the read side: results can be looked at before the archive has them."""

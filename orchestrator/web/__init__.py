@@ -1,0 +1,1 @@
+"""The web page of the farm, on the server of the API."""
