@@ -77,6 +77,23 @@ class Coercion(Value):
     moment: str = Field(description="DT: when the item was planned; it stands in the header, so it is the plan's")
 
 
+class Waiver(Value):
+    """A person's decision that a result may leave although it misses its gate; no words of theirs cross the broker."""
+
+    decision: str = Field(description="id of the decision: who, when and why stand in the ledger")
+    misses: tuple[str, ...] = Field(description="what was missed, as the verdict says it; nothing else is let through")
+
+    def covers(self, misses: tuple[str, ...]) -> bool:
+        """True when the same figures are missed and no others: a processor's last decimal may differ, a figure may not."""
+        accepted = {_figure(miss) for miss in self.misses}
+        return all(_figure(miss) in accepted for miss in misses)
+
+
+def _figure(miss: str) -> tuple[str, ...]:
+    """Metric and statistic of a miss (workers.quality), without its number."""
+    return tuple(miss.split()[:2])
+
+
 class Plan(Value):
     """The planner's decision for one item, with its reason on the record."""
 
@@ -109,6 +126,11 @@ class Plan(Value):
         default=False,
         description="REWRAP: what would be kept but for its identifiers; all else is carried over to the byte",
     )
+    waiver: Waiver | None = Field(default=None, description="None: what misses the gate does not leave")
+
+    def lets_out(self, verdict: Verdict) -> bool:
+        """Whether a result so judged may be packaged: it passed, or a person accepted just these misses."""
+        return verdict.passed or (self.waiver is not None and self.waiver.covers(verdict.misses))
 
 
 class Retrieval(Value):
@@ -411,6 +433,9 @@ class TranscodeDone(Value):
     )
     coerced: bool = Field(default=False, description="the site's rules gave it other identifiers")
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split source, in order of time; else empty")
+    withheld_key: str = Field(
+        default="", description="stream (MP4) of a result that missed its gate for good, to look at"
+    )
 
     @property
     def instances(self) -> tuple[InstancePart, ...]:

@@ -52,8 +52,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     # a done item whose delivered object has gone is made again, one whose source has changed is read again
     State.DONE: frozenset({State.PLANNED, State.FOUND}),
     State.SKIPPED: frozenset({State.FOUND}),
-    State.QUARANTINED: frozenset({State.FOUND}),
-    State.FAILED: frozenset({State.FOUND}),
+    # a person accepts what missed its gate, so that it is packaged after all; or gives an item up
+    State.QUARANTINED: frozenset({State.FOUND, State.PLANNED, State.CANCELLED}),
+    State.FAILED: frozenset({State.FOUND, State.CANCELLED}),
     State.CANCELLED: frozenset({State.FOUND}),
 }
 

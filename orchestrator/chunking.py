@@ -17,12 +17,12 @@ from common.errors import Actor
 from common.logs import logger
 from common.media import Description
 from common.orders import AssembleOrder, ChunkDone, ChunkOrder, ChunkRef, Failure, Plan, SplitDone, SplitOrder
-from common.recipes import Profile
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator import work
 from orchestrator.chunk_policy import Policy, chunks_for, next_recipe
 from orchestrator.ledger.schema import Attempt, Chunk, Item, Job, now
+from orchestrator.profiles import profile_of
 
 log = logger(__name__)
 
@@ -161,7 +161,7 @@ def plan_at(session: Session, item: Item, rung: int, policy: Policy) -> Plan:
     plan = Plan.model_validate(item.plan)
     if plan.recipe is None:
         return plan
-    profile = Profile.model_validate(session.get_one(Job, item.job_id).profile)
+    profile = profile_of(item, session.get_one(Job, item.job_id))
     recipe = plan.recipe if rung == plan.rung else next_recipe(profile, plan.recipe, rung) or plan.recipe
     return plan.model_copy(update={"recipe": recipe.model_copy(update={"threads": policy.threads}), "rung": rung})
 
@@ -179,7 +179,7 @@ def was_encoded(session: Session, item: Item, attempt: Attempt, done: ChunkDone)
     if chunk is None or chunk.state != "out":
         return
     plan = Plan.model_validate(item.plan)
-    profile = Profile.model_validate(session.get_one(Job, item.job_id).profile)
+    profile = profile_of(item, session.get_one(Job, item.job_id))
     chunk.prefix, chunk.worker = done.output_prefix, attempt.worker
     if done.verdict.passed or plan.recipe is None or next_recipe(profile, plan.recipe, chunk.rung + 1) is None:
         chunk.state = "done"

@@ -88,12 +88,13 @@ def retry(ledger: Sessions, job_id: str, *, quarantined: bool = False) -> int:
         if job.listing == "failed":
             job.listing, job.problem = "listing", ""
     states = [State.FAILED, State.CANCELLED, *([State.QUARANTINED] if quarantined else [])]
-    count = _change_items(ledger, job_id, states, _fresh())
+    count = _change_items(ledger, job_id, states, fresh())
     log.info("job_retried", job=job_id, items=count)
     return count
 
 
-def _fresh() -> dict[str, object]:
+def fresh() -> dict[str, object]:
+    """Columns of an item that begins anew from its source, for a bulk update."""
     empty = dict.fromkeys(("failure", "digest", "description", "plan", "split", "result"), null())
     return {
         "state": State.FOUND,
@@ -102,6 +103,10 @@ def _fresh() -> dict[str, object]:
         "attempts": 0,
         "not_before": now(),
         "updated_at": now(),
+        "cause": null(),
+        "decision": null(),
+        "estimated_seconds": 0.0,
+        "made_bytes": 0,
         **empty,
     }
 

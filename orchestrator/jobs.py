@@ -230,7 +230,7 @@ def _row(job_id: str, number: int, found: Found) -> dict[str, Any]:
 
 def _starts_again(item: Item, found: Found, *, again: bool) -> bool:
     if again and item.state in (State.FAILED, State.CANCELLED):
-        return True
+        return item.decision is None  # one that a person gave up stays given up until a person says otherwise
     if (
         found.retrieval is not None
     ):  # an instance in an archive never changes, and its size is known only when it has come
@@ -242,7 +242,7 @@ def _starts_again(item: Item, found: Found, *, again: bool) -> bool:
 def _reset(item: Item, found: Found) -> None:
     item.state = check_transition(item.state, State.FOUND)
     item.size_bytes, item.mtime_ns = found.size_bytes, found.mtime_ns
-    item.attempts, item.not_before, item.reason = 0, now(), ""
+    item.attempts, item.not_before, item.reason, item.decision = 0, now(), "", None
     item.failure = item.digest = item.description = item.plan = item.split = item.result = None
 
 
@@ -253,7 +253,12 @@ def _supplied(store: ObjectStore, found: Found, given: Supply | None) -> dict[st
     """
     if found.problem is not None:
         failure = Failure.of(found.problem).model_dump(mode="json")
-        return {"failure": failure, "state": State.FAILED, "reason": found.problem.message}
+        return {
+            "failure": failure,
+            "cause": failure["code"],
+            "state": State.FAILED,
+            "reason": found.problem.message,
+        }
     if given is None:
         return {}
     if isinstance(given, CinefarmError):

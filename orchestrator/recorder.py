@@ -29,6 +29,7 @@ from common.stages import State
 from common.store import ObjectStore
 from orchestrator import breaker, chunking, commitment, deliveries
 from orchestrator.accepting import destinations_of
+from orchestrator.causes import cause_of
 from orchestrator.coercing import coerced, coercion
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
@@ -38,6 +39,7 @@ from orchestrator.ledger.locks import lock_all
 from orchestrator.ledger.schema import Attempt, Base, Delivery, Destination, Item, Job, now
 from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
+from orchestrator.profiles import profile_of
 from orchestrator.proof import Patience
 from orchestrator.work import is_arrival, source_key
 
@@ -211,7 +213,7 @@ class Recorder:
                     fail(item, Failure.model_validate(hints["failure"]))
                     return
                 raise missing_metadata(None)
-            profile = self._profile(job)
+            profile = self._profile(job, item)
             made = plan(
                 description,
                 profile,
@@ -235,8 +237,10 @@ class Recorder:
         item.attempts = 0
         move(item, State.PLANNED, item.plan["reason"])
 
-    def _profile(self, job: Job) -> Profile:
+    def _profile(self, job: Job, item: Item) -> Profile:
         """Read once a job: thousands of items follow each other."""
+        if item.profile is not None:
+            return profile_of(item, job)
         if self._last_profile is None or self._last_profile[0] != job.id:
             self._last_profile = job.id, Profile.model_validate(job.profile)
         return self._last_profile[1]
@@ -251,13 +255,14 @@ class Recorder:
                 State.QUARANTINED,
                 f"not conforming: {broken[0].found}, required {broken[0].required} ({broken[0].clause})",
             )
-        elif made.verdict.passed:
+        elif done.lets_out(made.verdict):
             self._produced(session, item)
         elif done.rung + 1 < done.rungs:
             move(item, State.PLANNED)
             self._replan(session, item, done, made)
         else:
             move(item, State.QUARANTINED, "gate not met: " + "; ".join(made.verdict.misses))
+        item.cause = cause_of(made) if item.state is State.QUARANTINED else None
 
     def _replan(self, session: Session, item: Item, done: Plan, made: TranscodeDone) -> None:
         description = Description.model_validate(item.description)

@@ -61,8 +61,11 @@ def work_digest(plan: Plan, cuts: Sequence[int] = ()) -> str:
 def output_prefix(digest: str, header_key: str | None, plan: Plan, cuts: Sequence[int] = ()) -> str:
     """The result's address: source digest, then everything that shapes the output, our own version included."""
     coerced = {"identifiers": plan.coercion.key, "header_only": plan.header_only} if plan.coercion else {}
+    waived = {"waived": plan.waiver.decision} if plan.waiver else {}  # its evidence names the decision
     address = _digest(
-        {"work": work_digest(plan, cuts), "header": header_key, "version": __version__, "gate": _gate(plan)} | coerced
+        {"work": work_digest(plan, cuts), "header": header_key, "version": __version__, "gate": _gate(plan)}
+        | coerced
+        | waived
     )
     return f"results/{digest[:2]}/{digest}/{address[:32]}"
 

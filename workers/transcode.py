@@ -49,6 +49,8 @@ PASSED = Verdict(passed=True)
 WRITING = "writing the instance"
 
 INSTANCE, EVIDENCE, SCORES, RESULT = "instance.dcm", "evidence.json", "scores.npz", "result.json"
+WITHHELD = "withheld.mp4"
+"""The stream of a result that missed its gate on the last rung: it leaves nowhere, but people look at it to decide."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def finish(
     packaged, planned = None, order
     if produced.searched is not None:  # the header says how it was really made
         order = at_quality(order, produced.searched.chosen)
-    if produced.verdict.passed:
+    if order.plan.lets_out(produced.verdict):
         from workers.parts import package_parts, split_needed
 
         limits = copy_limits(order.description.size_bytes, settings)
@@ -132,7 +134,19 @@ def finish(
             packaged = package_parts(order, source, produced.payload, split, store, scratch, settings, attempt)
         else:
             packaged = call(package_one, order, source, produced.payload, store, limits=limits, what=WRITING)
-    return conclude(planned, store, scratch, produced, packaged)
+        return conclude(planned, store, scratch, produced, packaged)
+    return conclude(planned, store, scratch, produced, None, withheld=_withhold(planned, produced, store))
+
+
+def _withhold(order: TranscodeOrder, produced: Produced, store: ObjectStore) -> str:
+    """Keep what nobody will make better; returns its key, empty when a finer rung follows."""
+    if order.plan.rung + 1 < order.plan.rungs or order.plan.path is not Way.ENCODE:
+        return ""
+    key = f"{order.output_prefix}/{WITHHELD}"
+    with produced.payload.open() as (_length, chunks), store.writer(key) as writer:
+        for chunk in chunks:
+            writer.write(chunk)
+    return key
 
 
 def at_quality(order: TranscodeOrder, number: int) -> TranscodeOrder:
@@ -355,9 +369,18 @@ def broken(findings: tuple[Finding, ...]) -> bool:
 
 
 def conclude(
-    order: TranscodeOrder, store: ObjectStore, scratch: Path, produced: Produced, packaged: Packaged | None
+    order: TranscodeOrder,
+    store: ObjectStore,
+    scratch: Path,
+    produced: Produced,
+    packaged: Packaged | None,
+    *,
+    withheld: str = "",
 ) -> TranscodeDone:
-    """Write scores, evidence and last of all the result: its presence says that all else is there."""
+    """Write scores, evidence and last of all the result: its presence says that all else is there.
+
+    ``withheld``: key of the stream that is kept for people to look at.
+    """
     prefix = order.output_prefix
     keys = [f"{prefix}/{EVIDENCE}"]
     if produced.scores is not None:
@@ -371,6 +394,7 @@ def conclude(
         scores=produced.pooled or {},
         verdict=produced.verdict,
         output_frames=produced.payload.output.video.frame_count,
+        withheld_key=withheld,
     )
     if packaged is not None:
         done = done.model_copy(update=_arrived(packaged))

@@ -88,6 +88,9 @@ class Job(Base):
     halted: Mapped[bool] = mapped_column(default=False)  # paused, and what runs is stopped as well
 
 
+_CAUSED, _STUDIED = text("cause IS NOT NULL"), text("study_uid IS NOT NULL")
+
+
 class Item(Base):
     """One source video of a job."""
 
@@ -97,6 +100,9 @@ class Item(Base):
         Index("items_ready", "job_id", "state", "queue", "number"),
         Index("items_digest", "digest", "job_id"),
         Index("items_number", "job_id", "number"),
+        Index("items_state", "job_id", "state", "number"),
+        Index("items_cause", "cause", "job_id", "number", sqlite_where=_CAUSED, postgresql_where=_CAUSED),
+        Index("items_study_uid", "job_id", "study_uid", "state", sqlite_where=_STUDIED, postgresql_where=_STUDIED),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -123,12 +129,37 @@ class Item(Base):
     failure: Mapped[dict[str, Any] | None]
     work_seconds: Mapped[float] = mapped_column(Float, default=0.0)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    # why it was set aside, for people who look at many: an error's code, or the gate's metric or the rule that was missed
+    cause: Mapped[str | None] = mapped_column(String(64))
+    profile: Mapped[dict[str, Any] | None]  # its own in place of the job's: a person decided so
+    decision: Mapped[str | None] = mapped_column(String(32))  # id of the last decision about this item alone
+    # what lists and tallies read of the documents above
+    study_uid: Mapped[str | None] = mapped_column(String(64))
+    estimated_seconds: Mapped[float] = mapped_column(Float, default=0.0)
+    made_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
 
     @validates("plan")
     def _route(self, _field: str, plan: dict[str, Any] | None) -> dict[str, Any] | None:
         # the plan's queue as a column of its own: the dispatcher finds its next items by an index
         self.queue = (plan or {}).get("queue", queues.DESCRIBE)
+        self.estimated_seconds = (plan or {}).get("estimated_seconds", 0.0)
         return plan
+
+    @validates("description")
+    def _identify(self, _field: str, description: dict[str, Any] | None) -> dict[str, Any] | None:
+        self.study_uid = ((description or {}).get("dicom") or {}).get("study_uid") or self.study_uid
+        return description
+
+    @validates("result")
+    def _weigh(self, _field: str, result: dict[str, Any] | None) -> dict[str, Any] | None:
+        self.made_bytes = (result or {}).get("instance_bytes", 0)
+        self.study_uid = (result or {}).get("study_uid") or self.study_uid
+        return result
+
+    @validates("failure")
+    def _blame(self, _field: str, failure: dict[str, Any] | None) -> dict[str, Any] | None:
+        self.cause = None if failure is None else failure["code"]
+        return failure
 
     @validates("reason")
     def _storable(self, _field: str, reason: str) -> str:
@@ -138,15 +169,22 @@ class Item(Base):
 
 
 class Tally(Base):
-    """How many items of a job are in a state, kept by triggers in the transaction that moves them. The sum over the shards counts."""
+    """How many items of a job are in a state, kept by triggers in the transaction that moves them. The sum over the shards counts.
+
+    By queue and cause too, with the seconds of work that their plans estimate and the bytes that were made of them.
+    """
 
     __tablename__ = "tallies"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     state: Mapped[State] = mapped_column(_STATE, primary_key=True)
+    queue: Mapped[str] = mapped_column(String(32), primary_key=True)
+    cause: Mapped[str] = mapped_column(String(64), primary_key=True)  # empty: not set aside
     shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # PostgreSQL: one a connection
     items: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float] = mapped_column(Float)
+    made_bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 UNPROVEN = text("state = 'delivered'")
@@ -232,7 +270,11 @@ class Attempt(Base):
     """One try at an order. ``order_id`` is the broker's task id, the lease's name and the result's return address."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("attempts_open", "state", "queue"), Index("attempts_item", "item_id"))
+    __table_args__ = (
+        Index("attempts_open", "state", "queue"),
+        Index("attempts_item", "item_id"),
+        Index("attempts_ended", "ended_at"),
+    )
 
     order_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))

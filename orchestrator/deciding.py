@@ -1,0 +1,163 @@
+"""What people decide about single items that were set aside: try again, by another profile too; accept; give up.
+
+A decision holds for one item or for all that a ``Selection`` names, and has one id, which its items keep. Who decided, when and
+why stands in the ledger (orchestrator.ledger.decisions); what crosses the broker is the id alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from common.errors import PolicyError
+from common.logs import logger
+from common.orders import Path, Plan, TranscodeDone, Waiver
+from common.recipes import Profile
+from common.stages import State
+from orchestrator.causes import can_be_accepted
+from orchestrator.control import fresh
+from orchestrator.ledger.database import Sessions, in_transaction
+from orchestrator.ledger.schema import Item, Job
+from orchestrator.moves import move
+
+log = logger(__name__)
+
+BATCH = 200
+"""Items per transaction."""
+
+SET_ASIDE = (State.QUARANTINED, State.FAILED)
+"""What people decide about."""
+
+NOT_THERE = "it has gone on meanwhile"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some of the items that are set aside: by id, or all of a cause, in one job or in every one."""
+
+    ids: tuple[str, ...] = ()
+    cause: str = ""
+    job_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.ids or self.cause or self.job_id):
+            raise PolicyError("no item is chosen", hint="Tick the items, or decide about a whole group.")
+
+
+@dataclass
+class Outcome:
+    """What a decision did: how many items follow it, and why others do not (sentence → how many)."""
+
+    count: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def retry(ledger: Sessions, chosen: Selection, decision: str, profile: Profile | None = None) -> Outcome:
+    """Begin anew from the source; ``profile``: by it in place of the job's, from now on."""
+
+    def apply(session: Session, item: Item) -> str:
+        for name, value in fresh().items():
+            setattr(item, name, None if name in _EMPTY else value)
+        if profile is not None:
+            item.profile = profile.model_dump(mode="json")
+        _open(session, item)
+        item.decision = decision
+        return ""
+
+    return _each(ledger, chosen, apply, State.FOUND)
+
+
+def accept(ledger: Sessions, chosen: Selection, decision: str) -> Outcome:
+    """Let results leave that missed their gate: they are made once more, the same to the bit, and packaged this time.
+
+    Refused: what breaks the standard, and frames that were to be lossless and are not.
+    """
+
+    def apply(session: Session, item: Item) -> str:
+        why_not = not_acceptable(item)
+        if why_not:
+            return why_not
+        plan, made = Plan.model_validate(item.plan), TranscodeDone.model_validate(item.result)
+        waiver = Waiver(decision=decision, misses=made.verdict.misses)
+        item.plan = plan.model_copy(update={"waiver": waiver}).model_dump(mode="json")
+        item.split, item.attempts = None, 0
+        said = "; ".join(made.verdict.misses)
+        move(item, State.PLANNED, f"accepted by a person (decision {decision}) although the gate was not met: {said}")
+        item.cause, item.decision = None, decision
+        _open(session, item)
+        return ""
+
+    return _each(ledger, chosen, apply, State.PLANNED)
+
+
+def give_up(ledger: Sessions, chosen: Selection, decision: str, why: str) -> Outcome:
+    """End items for good: only a person's retry begins them again."""
+
+    def apply(_session: Session, item: Item) -> str:
+        move(item, State.CANCELLED, f"given up: {why}")
+        item.cause, item.decision = None, decision
+        return ""
+
+    return _each(ledger, chosen, apply, State.CANCELLED)
+
+
+def not_acceptable(item: Item) -> str:
+    """Why nobody may accept an item's result, in words; empty: somebody may."""
+    if item.state is not State.QUARANTINED or not item.result or not item.plan:
+        return "only a result that missed its gate can be accepted"
+    if item.plan["path"] != Path.ENCODE:
+        return "frames that a second decoder reads otherwise cannot be accepted"
+    if not can_be_accepted(TranscodeDone.model_validate(item.result)):
+        return "what breaks the standard cannot be accepted"
+    return ""
+
+
+_EMPTY = frozenset({"failure", "digest", "description", "plan", "split", "result", "cause", "decision"})
+"""Columns that ``fresh`` says are SQL's null."""
+
+
+def _open(session: Session, item: Item) -> None:
+    """A job that was cancelled works again on what a person wants of it."""
+    job = session.get_one(Job, item.job_id)
+    if job.cancelled:
+        job.cancelled = False
+
+
+def _each(ledger: Sessions, chosen: Selection, apply: Callable[[Session, Item], str], after: State) -> Outcome:
+    """Apply a decision batch by batch; ``apply`` says why an item does not follow it."""
+    outcome = Outcome()
+    position: tuple[str, int] | None = (
+        None  # of the last item that was looked at: one that is refused stays where it is
+    )
+
+    def work(session: Session) -> tuple[list[Item], list[str]]:
+        items = list(session.scalars(_page(chosen, position)))
+        return items, [NOT_THERE if item.state not in SET_ASIDE else apply(session, item) for item in items]
+
+    while True:
+        items, answers = in_transaction(ledger, work)
+        for why in answers:
+            outcome.count += not why
+            outcome.refused.update([why] if why else [])
+        if len(items) < BATCH:
+            break
+        position = items[-1].job_id, items[-1].number
+    log.info("items_decided", after=after, count=outcome.count, refused=outcome.refused.total())
+    return outcome
+
+
+def _page(chosen: Selection, position: tuple[str, int] | None) -> Select[Item]:
+    wanted: list[ColumnElement[bool]] = []
+    if chosen.ids:
+        wanted.append(Item.id.in_(chosen.ids))
+    else:
+        wanted.append(Item.cause == chosen.cause if chosen.cause else Item.cause.is_not(None))
+    if chosen.job_id:
+        wanted.append(Item.job_id == chosen.job_id)
+    if position is not None:
+        wanted.append((Item.job_id > position[0]) | ((Item.job_id == position[0]) & (Item.number > position[1])))
+    return select(Item).where(*wanted).order_by(Item.job_id, Item.number).limit(BATCH).with_for_update(key_share=True)
