@@ -30,8 +30,8 @@ check: env  ## lint, format, strict types, import walls
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: env  ## every benchmark, as ratios against a reference run beside it
-	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: env  ## one table of all benchmarks, into benchmarks/RESULTS.md; ONLY=gate,rewrap for some, QUICK=1 for smallest inputs
+	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 chaos: env  ## kill parts of a working farm at random and prove that nothing is lost or stored twice
 	CINEFARM_CHAOS_ITEMS=$${CINEFARM_CHAOS_ITEMS:-200} $(BIN)/python -m pytest tests/flow/test_chaos.py -s -p no:xdist $(PYTEST_ARGS)

@@ -18,14 +18,16 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from bench_gate import Stopwatch, make_clip
+from table import Row, at_most
 
 from common.media import Description
 from common.orders import AssembleOrder, ChunkOrder, ChunkRef, Part, Plan, SplitOrder, TranscodeOrder
@@ -64,6 +66,11 @@ class Work:
     description: Description
     folder: Path
     cores: tuple[int, ...]
+
+    @property
+    def rate(self) -> Fraction:
+        assert self.description.video is not None
+        return self.description.video.frame_rate
 
     @property
     def store(self) -> FolderStore:
@@ -144,7 +151,7 @@ def chunked(work: Work, chunks: int, workers: ProcessPoolExecutor) -> Result:
     output = work.folder / "joined.mp4"
     join(store, join_of(order, transcode.plan, work.description, None), output)
     scores = merged([chunk_scores(one.output_prefix, store, work.folder) for one in refs])
-    judge(pool(scores), ARCHIVE.gate)
+    judge(pool(scores, work.rate), ARCHIVE.gate)
     seconds, own_cpu = watch.read()
     return Result(seconds, own_cpu + cpu, output.stat().st_size, scores)
 
@@ -180,9 +187,24 @@ def two_workers(cores: tuple[int, ...]) -> ProcessPoolExecutor:
     return workers
 
 
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Chunks on two cores against the whole on one, and on both."""
+    size, seconds = ("320x180", 4.0) if quick else ("1280x720", 20.0)
+    once = run_all(argparse.Namespace(size=size, rate=30, seconds=seconds, chunks=4, rounds=1))[0]
+    what, chunks = f"4 chunks of {seconds:.0f} s, {size}, two cores", once["chunks"].seconds
+    yield Row(what, chunks, once["one core"].seconds, "s", "the whole by one core", at_most(0.6))
+    note = "one machine's cores are busy already: chunks are for several machines"
+    yield Row(what, chunks, once["own threads"].seconds, "s", "the whole by the encoder's own threads", note=note)
+
+
 def main() -> None:
-    """Make the clip, run all ways in turn, print the ratios of the sums of their wall times."""
+    """Run all ways in turn, print the ratios of the sums of their wall times."""
     options = _options()
+    report(run_all(options), options)
+
+
+def run_all(options: argparse.Namespace) -> list[dict[str, Result]]:
+    """Make the clip, run all ways, in turn, as often as asked."""
     cores = tuple(sorted(os.sched_getaffinity(0)))[:2]
     if len(cores) < 2:
         raise SystemExit("this benchmark needs two cores")
@@ -194,11 +216,10 @@ def main() -> None:
             "own threads": lambda: whole(work, None, cores),
             "one core": lambda: whole(work, 1, cores[:1]),
         }
-        rounds = [
+        return [
             {way: ways[way]() for way in (ways if number % 2 == 0 else reversed(ways))}
             for number in range(options.rounds)
         ]
-    report(rounds, options)
 
 
 def _options() -> argparse.Namespace:
@@ -217,7 +238,7 @@ def report(rounds: list[dict[str, Result]], options: argparse.Namespace) -> None
     names = ("chunks", "own threads", "one core")
     wall = {way: sum(one[way].seconds for one in rounds) for way in names}
     cpu = {way: sum(one[way].cpu_seconds for one in rounds) for way in names}
-    pooled = {way: pool(rounds[-1][way].scores) for way in names}
+    pooled = {way: pool(rounds[-1][way].scores, Fraction(options.rate)) for way in names}
     apart = {
         metric: round(pooled["chunks"][metric].mean - pooled["own threads"][metric].mean, 4)
         for metric in pooled["chunks"]

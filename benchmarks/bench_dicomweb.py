@@ -25,6 +25,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from table import Row, at_most
 
 GIB = 1 << 30
 LIMIT_BYTES = 250_000_000
@@ -185,26 +188,45 @@ def main() -> int:
         what, port, path, digest = asked.way
         one_way(what, int(port), Path(path), digest)
         return 0
+    results, size = measure(asked.gib)
+    for way in ("out", "in"):
+        row, reference = results[way], results[f"reference {way}"]
+        rate = size / row["seconds"] / 1e6
+        line = {
+            "way": way, "gib": asked.gib, "MB/s": round(rate), "peak_MB": round(row["peak"] / 1e6),
+            "ratio_of_time": round(row["seconds"] / reference["seconds"], 2),
+        }  # fmt: skip
+        words = (
+            f"{way:>3}: {rate:5.0f} MB/s, {line['ratio_of_time']} x the time of bare sockets, peak {line['peak_MB']} MB"
+        )
+        print(json.dumps(line) if asked.json else words)
+    return int(any(result["peak"] > LIMIT_BYTES for result in results.values()))
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Memory of sending and fetching one large instance, and speed beside bare sockets."""
+    gib = 0.01 if quick else 1.0
+    results, size = measure(gib)
+    for way, words in (("out", "STOW-RS"), ("in", "WADO-RS")):
+        ours, bare = (size / results[name]["seconds"] / 1e6 for name in (way, f"reference {way}"))
+        yield Row(f"{words} of {gib:g} GiB", ours, bare, "MB/s", "bare sockets, nothing hashed")
+        peak, limit = results[way]["peak"] / 1e6, LIMIT_BYTES / 1e6
+        yield Row(f"{words} of {gib:g} GiB, peak memory", peak, limit, "MB", "asked", at_most(1))
+
+
+def measure(gib: float) -> tuple[dict[str, Any], int]:
+    """Seconds and peak of each way, and the size of the instance, bytes."""
     with tempfile.TemporaryDirectory(prefix="bench-dicomweb-") as folder:
         instance = Path(folder, "instance.dcm")
-        make_instance(instance, int(asked.gib * GIB))
+        make_instance(instance, int(gib * GIB))
         with instance.open("rb") as f:
             digest = hashlib.file_digest(f, "sha256").hexdigest()
-        results = {}
+        results: dict[str, Any] = {}
         for what in ("reference out", "out", "reference in", "in"):
             with server(instance) as port:
                 argv = [sys.executable, __file__, "--way", what, str(port), str(instance), digest]
                 results[what] = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
-        for way in ("out", "in"):
-            row, reference = results[way], results[f"reference {way}"]
-            rate = instance.stat().st_size / row["seconds"] / 1e6
-            line = {
-                "way": way, "gib": asked.gib, "MB/s": round(rate), "peak_MB": round(row["peak"] / 1e6),
-                "ratio_of_time": round(row["seconds"] / reference["seconds"], 2),
-            }  # fmt: skip
-            words = f"{way:>3}: {rate:5.0f} MB/s, {line['ratio_of_time']} x the time of bare sockets, peak {line['peak_MB']} MB"
-            print(json.dumps(line) if asked.json else words)
-    return int(any(result["peak"] > LIMIT_BYTES for result in results.values()))
+        return results, instance.stat().st_size
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 The usual recipe is the source document's: encode with libx264, then a second FFmpeg decodes original and result again
 and compares them (``ffmpeg -i original -i processed -lavfi … -f null -``). Its printed filter graph (psnr,ssim) is no
 valid graph and has no VMAF, so the second command here is the same comparison done with libvmaf: the same features, all
-cores. Both encodes use the very same x264 options, on the same file, alternating. The demand: ratio ≤ 1.0.
+cores. Both encodes use the very same x264 options, on the same file, alternating. The demand: ratio ≤ 0.90.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import resource
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from table import Row, at_most
 
 from common.ffmpeg import ffmpeg_program
 from common.media import Description, Kind, VideoStream
@@ -60,6 +62,21 @@ def main() -> None:
         clip = make_clip(folder, options.size, options.rate, options.seconds)
         rounds = [one_round(clip, folder, ours_first=n % 2 == 0) for n in range(options.rounds)]
     report(rounds, options)
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Wall time of encoding and measuring a minute of 1080p30; bytes and scores of both ways must be the same."""
+    size, seconds = ("320x180", 2.0) if quick else ("1920x1080", 60.0)
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name:
+        clip = make_clip(Path(name), size, 30, seconds)
+        mine, other = one_round(clip, Path(name), ours_first=True)
+    apart = max(float(np.abs(mine.scores[metric] - other.scores[metric]).max()) for metric in mine.scores)
+    note = (
+        f"CPU {mine.cpu_seconds:.0f} and {other.cpu_seconds:.0f} s; {mine.size_bytes - other.size_bytes:+d} bytes; "
+        f"per-frame scores at most {apart:.2g} apart"
+    )
+    what = f"encode and gate, {seconds:.0f} s of {size}, 30 frames/s"
+    yield Row(what, mine.seconds, other.seconds, "s", "encode, then measure: two commands", at_most(0.9), note=note)
 
 
 def one_round(clip: Clip, folder: Path, *, ours_first: bool) -> tuple[Result, Result]:
@@ -206,14 +223,16 @@ def report(rounds: list[tuple[Result, Result]], options: argparse.Namespace) -> 
         "frames": [mine.frames, other.frames],
         "bytes": [mine.size_bytes, other.size_bytes],
         "largest_difference_of_a_frame": apart,
-        "mean_scores": {metric: round(pooled.mean, 4) for metric, pooled in pool(mine.scores).items()},
+        "mean_scores": {
+            metric: round(pooled.mean, 4) for metric, pooled in pool(mine.scores, Fraction(options.rate)).items()
+        },
     }
     if options.json:
         print(json.dumps(result))
         return
     for name, value in result.items():
         print(f"{name:30} {value}")
-    print(f"{'demand: ratio at most 1.0':30} {'met' if ratio <= 1.0 else 'NOT met'}")
+    print(f"{'demand: ratio at most 0.9':30} {'met' if ratio <= 0.9 else 'NOT met'}")
 
 
 if __name__ == "__main__":

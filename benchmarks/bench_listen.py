@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from table import Row, at_most
 
 from common.dicom.encapsulation import write_instance
 
@@ -118,6 +119,20 @@ def ours(folder: Path, made: Path, pdu: int) -> tuple[float, float]:
         seconds, most = send(port, made, pdu), peak(pid)
     shutil.rmtree(state)
     return seconds, most
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Receiving one large instance until it is on the disk, against storescp; and the listener's memory."""
+    megabytes, pdu = (2 if quick else 500), PDUS[-1]
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name:
+        folder = Path(name)
+        made = make_instance(folder / "made.dcm", megabytes * 1_000_000, "2.25.1")
+        (_, durable), (seconds, most) = theirs(folder, made, pdu), ours(folder, made, pdu)
+    what = f"receive {megabytes} MB by C-STORE"
+    yield Row(
+        what, megabytes / seconds, megabytes / durable, "MB/s", "storescp +B, and sync", note="ours is hashed too"
+    )
+    yield Row(f"{what}, peak memory", most, 250, "MB", "asked", at_most(1))
 
 
 def main() -> None:

@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 from pydicom.data import get_testdata_file
+from table import Row, at_least, at_most
 
 from common.ffmpeg import ffmpeg_program
 from common.recipes import ARCHIVE
@@ -78,6 +80,22 @@ def alone(clips: list[Path], count: int, *, quick: bool) -> float:
         if path.suffix != ".txt":
             plan(describe(path, path.suffix, quick=quick), ARCHIVE, modality="ES")
     return count / (time.monotonic() - started)
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """The whole command over a tree, against a bare loop in one process, by core."""
+    items, cores = (60 if quick else 20_000), len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as place:
+        folder = Path(place)
+        (folder / "clips").mkdir()
+        clips = make_clips(folder / "clips")
+        (mapping := folder / "map.csv").write_text("file,PatientID,Modality\n**/*,P-1,ES\n")
+        reference = alone(clips, min(items, 700), quick=True)
+        make_tree(folder / "tree", clips, items)
+        taken, own, _ = planned(folder / "tree", mapping, [])
+    what = f"plan of {items} files"
+    yield Row(f"{what}, a core", items / taken / cores, reference, "files/s", "a bare loop", at_least(0.5))
+    yield Row(f"{what}, peak memory", own / 1e6, 250, "MB", "asked", at_most(1))
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event, exists, func, insert, literal, select, update
 from synthetic import answer, broker_server, seed
+from table import Row, at_most
 
 from common import logs, queues
 from common.leases import WorkerInfo, advertise, connect
@@ -43,6 +44,8 @@ from orchestrator.status import progress
 PHASES = ("start", "middle", "end")
 LEAST_CALLS = 20
 WATCH_SECONDS = 0.4
+Line = tuple[str, list[float], float, float]
+"""A statement, its median milliseconds by phase, last by first: of the medians, and of the fastest quarters."""
 NOISE_MS = 0.3
 """A statement this much faster than a scheduler's tick is compared with it, not with its own microseconds."""
 
@@ -103,7 +106,7 @@ class Stopwatch:
             rows = len(values) if many else 1
             self.seconds[shape(text)][self.phase].append((time.perf_counter() - context.started) / rows)
 
-    def table(self) -> list[tuple[str, list[float], float, float]]:
+    def table(self) -> list[Line]:
         """Statement, median milliseconds in each phase, last by first: of the medians, and of the fastest quarters."""
         lines = []
         for text, phases in self.seconds.items():
@@ -197,6 +200,19 @@ def _copied(table: type[Base], row: Base, **others: Any) -> dict[str, Any]:
     }
 
 
+def rows(*, quick: bool) -> Iterator[Row]:
+    """The statement that a full ledger slows most, end against start; and the broker's memory."""
+    items, part = (2_000, 400) if quick else (200_000, 2_000)
+    lines, redis_mb = measure(items, part, 100, "")
+    worst = lines[0] if lines else ("no statement came often enough", [1.0] * len(PHASES), 1.0, 1.0)
+    what, asked = f"slowest growing statement of {items} items", at_most(2)
+    note = f"fastest quarters {worst[3]:.2g}; under {NOISE_MS} ms counts as {NOISE_MS} ms"
+    yield Row(
+        what, worst[1][-1], worst[1][0], "ms", "the same statement at the start", asked, ratio=worst[2], note=note
+    )
+    yield Row(f"Redis, {items} items", redis_mb[-1], 10, "MB", "asked", at_most(1))
+
+
 def main() -> None:
     """Run one job and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,34 +221,40 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=100)
     parser.add_argument("--ledger", default="", help="SQLAlchemy URL; default: a fresh SQLite file")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name, broker_server() as url:
-        (source := Path(name) / "source").mkdir()
-        settings = Settings(broker_url=url, ledger_url=options.ledger, state_dir=Path(name) / "state")
-        logs.configure(Path("/dev/null"))
-        ledger, redis = build_ledger(settings), connect(url)
-        started = time.monotonic()
-        job_id = seed(ledger, options.items, source)
-        print(f"{options.items} items seeded in {time.monotonic() - started:.0f} s", flush=True)
-        watch = Stopwatch(ledger)
-        with stub_worker(url, options.slots), build_broker(settings) as broker:
-            orchestrator = build_orchestrator(settings, ledger, build_store(settings), broker)
-            ends = (options.slice, options.items // 2, options.items)
-            for phase, end in zip(PHASES, ends, strict=True):
-                if phase != PHASES[0]:
-                    started = time.monotonic()
-                    fast_forward(ledger, job_id, end - options.slice)
-                    print(
-                        f"up to {end - options.slice} written as done in {time.monotonic() - started:.0f} s", flush=True
-                    )
-                work(orchestrator, ledger, job_id, end - options.slice // 10, watch, phase)
-                used = redis.info("memory")["used_memory"] / 1e6
-                print(f"{phase}: Redis {used:.1f} MB, {redis.dbsize()} keys; this process {peak_mb():.0f} MB at most")
-    lines = watch.table()
+    lines, _ = measure(options.items, options.slice, options.slots, options.ledger)
     print(f"{'start':>8} {'middle':>8} {'end':>8}  ratio  quick  (median ms; quick: ratio of the fastest quarters)")
     for text, medians, ratio, quick in lines:
         print(" ".join(f"{each:8.3f}" for each in medians), f"{ratio:6.2f} {quick:6.2f}  {text[:150]}")
     worst = [max((line[nth] for line in lines), default=1.0) for nth in (2, 3)]
     print(f"worst ratio of end to start: {worst[0]:.2f} (aim: at most 2); of the fastest quarters: {worst[1]:.2f}")
+
+
+def measure(items: int, part: int, slots: int, ledger_url: str) -> tuple[list[Line], list[float]]:
+    """Run one job: the statements with their times, the worst first, and the broker's memory after each phase, MB."""
+    redis_mb = []
+    with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name, broker_server() as url:
+        (source := Path(name) / "source").mkdir()
+        settings = Settings(broker_url=url, ledger_url=ledger_url, state_dir=Path(name) / "state")
+        logs.configure(Path("/dev/null"))
+        ledger, redis = build_ledger(settings), connect(url)
+        started = time.monotonic()
+        job_id = seed(ledger, items, source)
+        print(f"{items} items seeded in {time.monotonic() - started:.0f} s", flush=True)
+        watch = Stopwatch(ledger)
+        with stub_worker(url, slots), build_broker(settings) as broker:
+            orchestrator = build_orchestrator(settings, ledger, build_store(settings), broker)
+            ends = (part, items // 2, items)
+            for phase, end in zip(PHASES, ends, strict=True):
+                if phase != PHASES[0]:
+                    started = time.monotonic()
+                    fast_forward(ledger, job_id, end - part)
+                    print(f"up to {end - part} written as done in {time.monotonic() - started:.0f} s", flush=True)
+                work(orchestrator, ledger, job_id, end - part // 10, watch, phase)
+                redis_mb.append(redis.info("memory")["used_memory"] / 1e6)
+                print(
+                    f"{phase}: Redis {redis_mb[-1]:.1f} MB, {redis.dbsize()} keys; this process {peak_mb():.0f} MB at most"
+                )
+    return watch.table(), redis_mb
 
 
 if __name__ == "__main__":
