@@ -377,6 +377,9 @@ class Pooled(Value):
     p1: float
     p5: float
     worst_second: float | None = Field(default=None, description="None: pooled before this figure existed")
+    p95: float | None = Field(default=None, description="this and the next two: of metrics where lower is better alone")
+    p99: float | None = None
+    max: float | None = None
 
 
 class Verdict(Value):

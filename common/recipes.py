@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.dicom.transfer_syntaxes import ROOT
 from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
@@ -100,24 +100,103 @@ class Hardware(StrEnum):
     ALLOWED = "allowed"
 
 
-class Threshold(Value):
-    """One demand on one pooled figure: ``statistic`` of ``metric`` over all frames is at least ``minimum``.
+class Figure(StrEnum):
+    """What can be measured beside PSNR, SSIM and VMAF, at a cost (docs/quality.md)."""
 
-    Metrics: psnr_y, psnr_cb, psnr_cr (dB per frame), ssim (0–1), vmaf (0–100).
+    MS_SSIM = "ms_ssim"
+    VMAF_NEG = "vmaf_neg"
+    CAMBI = "cambi"
+    PSNR_RGB = "psnr_rgb"
+
+
+ALWAYS_MEASURED = ("psnr_y", "psnr_cb", "psnr_cr", "ssim", "vmaf")
+"""Metrics of every measurement."""
+
+FIGURES = {
+    **{figure.value: figure for figure in Figure},
+    "cambi_source": Figure.CAMBI,
+    "cambi_added": Figure.CAMBI,
+}
+"""Metric → the figure that brings it."""
+
+LOWER_IS_BETTER = frozenset({"cambi", "cambi_source", "cambi_added"})
+"""Metrics of damage. A threshold on one is a maximum, and its bad end is the upper one."""
+
+UPPER_STATISTICS = ("mean", "p95", "p99", "max", "worst_second")
+LOWER_STATISTICS = ("mean", "harmonic_mean", "p5", "p1", "min", "worst_second")
+MEANS = frozenset({"mean", "harmonic_mean"})
+
+
+class Threshold(Value):
+    """One demand on one pooled figure: ``statistic`` of ``metric`` over all frames is at least ``minimum``, or at most ``maximum``.
+
+    Metrics: psnr_y, psnr_cb, psnr_cr (dB per frame), ssim (0–1), vmaf (0–100); psnr_rgb (dB: PSNR of the mean squared error
+    of R, G and B, at the source's own chroma resolution), ms_ssim (0–1), vmaf_neg (0–100); lower is better: cambi (0 to about
+    24, banding of the result), cambi_source (of the source), cambi_added (what the result has more than the source, frame by
+    frame, never below 0: a source may show bands itself).
     Statistics: mean (arithmetic mean of the per-frame values; for PSNR the mean of per-frame dB, not the PSNR of the mean
     MSE), harmonic_mean, min, p1 (1st percentile, linear interpolation), p5, worst_second (the lowest mean of a second of
-    consecutive frames: in a film of two hours a ruined second is beyond every percentile).
+    consecutive frames: in a film of two hours a ruined second is beyond every percentile). Where lower is better: mean, p95, p99,
+    max, and worst_second is the highest mean.
     """
 
     metric: str
     statistic: str
-    minimum: float
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        lower = self.metric in LOWER_IS_BETTER
+        if (self.maximum if lower else self.minimum) is None or (self.minimum if lower else self.maximum) is not None:
+            raise ValueError(f"a threshold on {self.metric} is a {'maximum' if lower else 'minimum'}")
+        return self
+
+    @property
+    def known(self) -> bool:
+        """Whether such a figure is ever measured."""
+        statistics = UPPER_STATISTICS if self.metric in LOWER_IS_BETTER else LOWER_STATISTICS
+        return self.metric in (*ALWAYS_MEASURED, *FIGURES) and self.statistic in statistics
+
+    @property
+    def limit(self) -> float:
+        """The number itself."""
+        value = self.maximum if self.minimum is None else self.minimum
+        return float("nan") if value is None else value
 
 
 class Gate(Value):
-    """The thresholds a result must meet, all of them."""
+    """The thresholds a result must meet, all of them, and what is measured beside them."""
 
     thresholds: tuple[Threshold, ...]
+    figures: tuple[Figure, ...] = Field(
+        default=(),
+        description="measured for the evidence beside what the thresholds need; they shape no byte of a result",
+    )
+    stride: int | None = Field(
+        default=None,
+        ge=2,
+        le=10,
+        description="each so-many-th frame is measured; None: every one. Said in the evidence",
+    )
+
+    @property
+    def fault(self) -> str:
+        """Why no profile may have this gate; empty: it may. A ruined second in two hours moves no mean."""
+        if self.thresholds and all(each.statistic in MEANS for each in self.thresholds):
+            return "a gate of means alone passes a ruined second: add a threshold on min, p1, p5 or worst_second"
+        unknown = [each for each in self.thresholds if not each.known]
+        if unknown:
+            return f"{unknown[0].metric} {unknown[0].statistic} is no figure (docs/quality.md lists them)"
+        if self.stride and any(each.statistic in {"min", "max"} for each in self.thresholds):
+            return "a threshold on the worst frame needs every frame: leave out the stride"
+        return ""
+
+    @property
+    def measured(self) -> frozenset[Figure]:
+        """The figures that the thresholds need, and those beside them."""
+        needed = {FIGURES[each.metric] for each in self.thresholds if each.metric in FIGURES}
+        return frozenset(needed | set(self.figures))
 
 
 class Profile(Value):
@@ -143,6 +222,12 @@ class Profile(Value):
         default=False, description="also of video and of compressed frames: a person named the syntax"
     )
 
+    @model_validator(mode="after")
+    def _gate_is_sound(self) -> Self:
+        if self.gate.fault:
+            raise ValueError(self.gate.fault)
+        return self
+
     def recipes(self, rung: int) -> tuple[Recipe, ...]:
         """Every recipe of one rung, the preferred target first."""
         return self._rungs[rung]
@@ -158,7 +243,7 @@ class Profile(Value):
         return canonical_digest(self)
 
 
-_LATER = frozenset({"frame_packing", "target", "keep_bits", "search"})
+_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum"})
 """Fields younger than results that must still be found: a digest leaves them out while they have their default."""
 
 
@@ -166,15 +251,15 @@ def canonical_digest(value: Value) -> str:
     """SHA-256 of the value's JSON with sorted keys and no spaces, hexadecimal."""
     import json
 
-    text = json.dumps(_settled(value.model_dump(mode="json")), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(settled(value.model_dump(mode="json")), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _settled(dumped: Any) -> Any:
+def settled(dumped: Any) -> Any:
     """Without later fields that say nothing."""
     if isinstance(dumped, dict):
-        return {name: _settled(item) for name, item in dumped.items() if item or name not in _LATER}
-    return [_settled(item) for item in dumped] if isinstance(dumped, list) else dumped
+        return {name: settled(item) for name, item in dumped.items() if item or name not in _LATER}
+    return [settled(item) for item in dumped] if isinstance(dumped, list) else dumped
 
 
 _MPEG2 = {"codec": "mpeg2video", "profile": "main", "gop_seconds": 0.5}

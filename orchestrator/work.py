@@ -12,6 +12,7 @@ from common.dicom import uids
 from common.handling import AS_IT_IS
 from common.media import Description
 from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, Retrieval, TranscodeDone, TranscodeOrder
+from common.recipes import settled
 from orchestrator.frame_planner import keeps_identity
 from orchestrator.ledger.schema import Delivery, Item
 
@@ -154,7 +155,7 @@ def deliver_order(item: Item, delivery: Delivery, attempt: int) -> DeliverOrder:
 
 
 def _gate(plan: Plan) -> str | None:
-    return None if plan.gate is None else _digest(plan.gate.model_dump(mode="json"))
+    return None if plan.gate is None else _digest(settled(plan.gate.model_dump(mode="json")))
 
 
 def _digest(value: object) -> str:

@@ -23,8 +23,9 @@ from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temp
 from workers.ffmpeg.chunk_command import chunk_command
 from workers.ffmpeg.conversion import conversion
 from workers.ffmpeg.encoders import check_level
-from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_scores
+from workers.ffmpeg.parse import Progress, ProgressReader, Scores, read_scores
 from workers.local import local_source
+from workers.measuring import measurement_of
 from workers.quality import check_measurable, judge, load_scores, pool, save_scores
 from workers.sources import MediaInput, open_source
 
@@ -261,9 +262,11 @@ def encode_chunk(
     check_measurable(shape.width, shape.height)
     scan = description.video.scan
     check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=scan is not Scan.PROGRESSIVE)
-    output, log = scratch / STREAM, scratch / "scores.csv"
+    output = scratch / STREAM
+    # of every frame: a stride would begin anew in each chunk
+    measurement = measurement_of(plan.gate, (shape.width, shape.height), recipe.threads, strided=False)
     argv = chunk_command(
-        ffmpeg_program(), media, description, shape, recipe, part, timeline, output=output, log=log.name
+        ffmpeg_program(), media, description, shape, recipe, part, timeline, output=output, measurement=measurement
     )
     duration = part.frames / media.frame_rate
     limits = Limits(
@@ -272,12 +275,12 @@ def encode_chunk(
         output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + part.frames * 400 + _SLACK_BYTES,
     )
     reader = ProgressReader(progress)
-    with temporary(log):
+    with temporary(*(scratch / name for name in measurement.files)):
         finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch)
         encoded = reader.last.frame if reader.last else 0
         if encoded != part.frames:
             raise UnreadableSource(f"{part.frames} frames were indexed, and the decoder gave {encoded}")
-        measured = parse_scores(log, part.frames_read)
+        measured = read_scores(scratch, measurement, part.frames_read)
     mine = slice(part.lead_in, part.lead_in + part.frames)
     return EncodedChunk(
         path=output,

@@ -26,8 +26,9 @@ from common.targets import check_target, coded_aspect
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Conversion, Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
-from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, parse_scores
+from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, read_scores
 from workers.ffmpeg.treatment import PLACES, Shown, runs
+from workers.measuring import measurement_of
 from workers.quality import check_measurable
 from workers.search import Searched
 
@@ -78,6 +79,7 @@ class Encoded(Wrapped):
     scores: Scores
     encoder_version: str
     complaints: str  # what the source's decoder said against it; empty for a clean source
+    stride: int = 1  # each so-many-th frame was measured
     mapping: tuple[Shown, ...] = ()  # a rate that was made constant: which frames are shown how often
     searched: Searched | None = None  # how its quality number was found; None: it was given
 
@@ -112,7 +114,8 @@ def encode(
     check_measurable(shape.width, shape.height)
     check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)
-    aside, log = scratch / "encoded", scratch / "scores.csv"
+    aside = scratch / "encoded"
+    measurement = measurement_of(plan.gate, (shape.width, shape.height), cores(shape.width * shape.height))
     argv = command.encode_command(
         ffmpeg_program(),
         replace(media, frame_rate=video.frame_rate),
@@ -121,13 +124,12 @@ def encode(
         recipe,
         plan.audio,
         output=aside,
-        log=log.name,
-        threads=cores(shape.width * shape.height),
+        measurement=measurement,
         render_node=settings.render_node,
     )
     limits = limits_of(recipe, video.frame_count, video.frame_rate, settings)
     reader = ProgressReader(progress)
-    with temporary(aside, log, scratch / PLACES), blaming_device(recipe):
+    with temporary(aside, *(scratch / name for name in measurement.files), scratch / PLACES), blaming_device(recipe):
         finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch, recipe)
         mapping = _mapping(scratch / PLACES, media.frame_count, description, plan)
         frames = sum(run.frames for run in mapping) if mapping else media.frame_count
@@ -136,7 +138,7 @@ def encode(
             raise HardwareFailed(f"{recipe.encoder} gave {encoded} of {frames} frames")
         if encoded != frames:
             raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {encoded}")
-        scores = parse_scores(log, frames)
+        scores = read_scores(scratch, measurement, frames)
         written = proven(aside, frames, (shape.width, shape.height), settings, decode=False)
         aside.replace(output)
     return Encoded(
@@ -146,6 +148,7 @@ def encode(
         seconds=finished.seconds,
         argv=public(argv, media.args[-1], str(aside)),
         scores=scores,
+        stride=measurement.stride,
         encoder_version=written.encoder_version,
         complaints=ADDRESS.sub("", finished.stderr_tail),
         mapping=mapping,

@@ -15,15 +15,17 @@ from common.frame_recipes import FrameRecipe
 from common.media import Description
 from common.orders import TranscodeDone, TranscodeOrder, Verdict
 from common.process import Limits, call
+from common.recipes import Gate
 from common.settings import Settings
 from common.store import ObjectStore
 from workers.attempt import Attempt
 from workers.encode import cores, run_ffmpeg, temporary
 from workers.ffmpeg.command import frames_command
-from workers.ffmpeg.parse import ProgressReader, Scores, parse_scores
+from workers.ffmpeg.parse import ProgressReader, Scores, read_scores
 from workers.frames.coding import Coded, code_frames, feed_values, raw_format
 from workers.frames.stored import Shape
 from workers.local import local_source
+from workers.measuring import measurement_of
 from workers.payload import CHUNK_BYTES, Payload, Taken
 from workers.quality import check_measurable, judge, pool
 from workers.sources import MediaInput
@@ -111,7 +113,8 @@ def _judged(
         return Produced(payload, verdict, encoder=coded.tool, frames=facts)
     if order.plan.gate is None:
         raise InternalFault("lossy frames were planned without a gate")
-    scores = _measured(order.description, recipe, source, spool, coded.shape, scratch, settings, attempt)
+    gate = order.plan.gate
+    scores = _measured(order.description, recipe, gate, source, spool, coded.shape, scratch, settings, attempt)
     pooled = pool(scores, order.description.video.frame_rate)
     return Produced(payload, judge(pooled, order.plan.gate), pooled, scores, encoder=coded.tool, frames=facts)
 
@@ -119,6 +122,7 @@ def _judged(
 def _measured(
     description: Description,
     recipe: FrameRecipe,
+    gate: Gate,
     source: Path,
     spool: Path,
     shape: Shape,
@@ -143,15 +147,17 @@ def _measured(
         matrix=None,
         seekable=False,
     )
-    log = scratch / "scores.csv"
-    argv = frames_command(ffmpeg_program(), media, spool, log=log.name, threads=cores(shape.columns * shape.rows))
+    # of every frame: these are pictures for themselves
+    size = shape.columns, shape.rows
+    measurement = measurement_of(gate, size, cores(shape.columns * shape.rows), strided=False)
+    argv = frames_command(ffmpeg_program(), media, spool, measurement)
     limits = Limits(
         seconds=max(settings.transcode_minimum_seconds, video.duration_ms / 1000 / settings.transcode_speed_floor),
         memory_bytes=settings.child_memory_bytes,
     )
-    with temporary(log):
+    with temporary(*(scratch / name for name in measurement.files)):
         run_ffmpeg(argv, media, limits, ProgressReader(None), attempt.cancelled, scratch)
-        return parse_scores(log, video.frame_count)
+        return read_scores(scratch, measurement, video.frame_count)
 
 
 def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, store: ObjectStore) -> Packaged:

@@ -13,8 +13,9 @@ from common.process import Limits, call, run
 from workers.encode import cores
 from workers.ffmpeg.colour import MATRIX_CODES, Model, samples
 from workers.ffmpeg.command import measure_command
-from workers.ffmpeg.conversion import Filter, Picture, conversion
-from workers.ffmpeg.parse import parse_scores
+from workers.ffmpeg.conversion import Conversion, Picture, conversion
+from workers.ffmpeg.parse import read_scores
+from workers.measuring import measurement_of
 from workers.quality import check_measurable, pool
 
 _LIMITS = Limits(seconds=24 * 3600, memory_bytes=8 << 30)  # a person waits: long films are their choice
@@ -47,25 +48,26 @@ def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
     """
     first = call(look, reference, limits=_LIMITS, what="reading the reference")
     second = call(look, distorted, limits=_LIMITS, what="reading the distorted file")
-    chains = _chains(first, second)
+    shapes = _shapes(first, second)
     with tempfile.TemporaryDirectory(prefix="cinefarm-measure-") as scratch:
-        argv = measure_command(
-            ffmpeg_program(),
-            (reference.resolve(), distorted.resolve()),
-            chains,
-            log="scores.csv",
-            threads=cores(first.picture.width * first.picture.height),
-        )
+        size = first.picture.width, first.picture.height
+        measurement = measurement_of(None, size, cores(size[0] * size[1]))
+        files = reference.resolve(), distorted.resolve()
+        alike = _form(first) == _form(second) and samples(first.picture.pixel_format).model is not Model.RGB
+        argv = measure_command(ffmpeg_program(), files, shapes, measurement, as_they_are=alike)
         try:
             run(argv, name="ffmpeg", limits=_LIMITS, cwd=Path(scratch))
         except ProgramFailed as error:
             raise UnreadableSource(f"the two files cannot be decoded side by side: {error}") from error
-        scores = parse_scores(Path(scratch) / "scores.csv", first.frame_count)
-    return {metric: figures.model_dump() for metric, figures in pool(scores, first.picture.frame_rate).items()}
+        scores = read_scores(Path(scratch), measurement, first.frame_count)
+    return {
+        metric: figures.model_dump(exclude_none=True)
+        for metric, figures in pool(scores, first.picture.frame_rate).items()
+    }
 
 
-def _chains(first: Subject, second: Subject) -> tuple[tuple[Filter, ...], tuple[Filter, ...]]:
-    """The filters of each file. Raises: NotComparable, UnsupportedSource."""
+def _shapes(first: Subject, second: Subject) -> tuple[Conversion, Conversion]:
+    """How each file comes to a form in which they can be compared. Raises: NotComparable, UnsupportedSource."""
     rates = first.picture.frame_rate, second.picture.frame_rate
     if abs(rates[0] - rates[1]) > rates[0] * _RATE_TOLERANCE:
         raise NotComparable(
@@ -80,9 +82,7 @@ def _chains(first: Subject, second: Subject) -> tuple[tuple[Filter, ...], tuple[
         if a != b:
             raise NotComparable(f"the reference's {what} is {a} and the other's is {b}")
     check_measurable(shapes[0].width, shapes[0].height)
-    if _form(first) == _form(second) and samples(first.picture.pixel_format).model is not Model.RGB:
-        return (), ()
-    return shapes[0].filters, shapes[1].filters
+    return shapes
 
 
 def _form(subject: Subject) -> tuple[object, ...]:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from common.errors import InternalFault, UnsupportedSource
 from common.orders import Pooled, Verdict
-from common.recipes import Gate, Threshold
-from workers.ffmpeg.parse import Scores
+from common.recipes import LOWER_IS_BETTER, Gate, Threshold
+from workers.ffmpeg.parse import PSNR_CAP, Scores
 
-PSNR_CAP = 100.0  # dB
 _SMALLEST = 32  # pixels a side: VIF and ADM halve a picture four times, and libvmaf crashes on one of 16
 _LEAST = 1e-9  # stands for 0 in the harmonic mean, which a single 0 makes 0
 
@@ -33,13 +32,13 @@ def check_measurable(width: int, height: int) -> None:
         raise UnsupportedSource(f"{width}×{height} is too small to measure: VMAF needs {_SMALLEST} pixels a side")
 
 
-def pool(scores: Scores, frame_rate: Fraction) -> dict[str, Pooled]:
-    """Pool every metric over all frames, shown at so many a second.
+def pool(scores: Scores, frame_rate: Fraction, stride: int = 1) -> dict[str, Pooled]:
+    """Pool every metric over all frames, shown at so many a second; ``stride``: each so-many-th was measured.
 
     Raises:
         InternalFault: a metric has no frames.
     """
-    second = max(1, round(frame_rate))
+    second = max(1, round(frame_rate / stride))
     return {metric: _pool(metric, values, second) for metric, values in scores.items()}
 
 
@@ -49,14 +48,18 @@ def _pool(metric: str, values: NDArray[np.float32], second: int) -> Pooled:
     exact = values.astype(np.float64)
     if metric.startswith("psnr"):
         exact = np.minimum(exact, PSNR_CAP)
-    p1, p5 = np.percentile(exact, (1, 5), method="linear")
+    lower = metric in LOWER_IS_BETTER
+    p1, p5, p95, p99 = np.percentile(exact, (1, 5, 95, 99), method="linear")
+    upper = {"max": float(exact.max()), "p95": float(p95), "p99": float(p99)} if lower else {}
+    frames = min(second, len(exact))
     return Pooled(
         mean=float(exact.mean()),
         harmonic_mean=float(len(exact) / np.sum(1.0 / np.maximum(exact, _LEAST))),
         min=float(exact.min()),
         p1=float(p1),
         p5=float(p5),
-        worst_second=_worst_stretch(exact, min(second, len(exact))),
+        worst_second=-_worst_stretch(-exact, frames) if lower else _worst_stretch(exact, frames),
+        **upper,
     )
 
 
@@ -76,19 +79,32 @@ def judge(pooled: dict[str, Pooled], gate: Gate, also: tuple[str, ...] = ()) -> 
 
 
 def _miss(pooled: dict[str, Pooled], threshold: Threshold) -> str | None:
-    name = f"{threshold.metric} {threshold.statistic}"
-    if threshold.metric not in pooled or threshold.statistic not in Pooled.model_fields:
-        return f"{name} was not measured (at least {threshold.minimum:g} is asked)"
-    figure = getattr(pooled[threshold.metric], threshold.statistic)
-    value = float("nan") if figure is None else float(figure)
+    name, lower = f"{threshold.metric} {threshold.statistic}", threshold.metric in LOWER_IS_BETTER
+    asked = f"(at {'most' if lower else 'least'} {threshold.limit:g} is asked)"
+    figure = getattr(pooled.get(threshold.metric), threshold.statistic, None)
+    if figure is None or threshold.statistic not in Pooled.model_fields:
+        return f"{name} was not measured {asked}"
+    value = float(figure)
     if not np.isfinite(value):
-        return f"{name} is {value}, no measurement (at least {threshold.minimum:g} is asked)"
-    return None if value >= threshold.minimum else f"{name} {value:.4f} < {threshold.minimum:g}"
+        return f"{name} is {value}, no measurement {asked}"
+    if met(value, threshold):
+        return None
+    return f"{name} {value:.4f} {'>' if lower else '<'} {threshold.limit:g}"
 
 
-def worst_frames(scores: Scores, count: int) -> dict[str, list[int]]:
-    """The ``count`` lowest frames of each metric (0 is the first), the worst first; ties in order of time."""
-    return {metric: [int(n) for n in np.argsort(values, kind="stable")[:count]] for metric, values in scores.items()}
+def met(value: float, threshold: Threshold) -> bool:
+    """Whether a figure is on the right side of its threshold; what is no number is not."""
+    return value <= threshold.limit if threshold.metric in LOWER_IS_BETTER else value >= threshold.limit
+
+
+def worst_frames(scores: Scores, count: int, stride: int = 1) -> dict[str, list[int]]:
+    """The ``count`` worst frames of each metric (0 is the first), the worst first; ties in order of time."""
+    return {
+        metric: [
+            int(n) * stride for n in np.argsort(-values if metric in LOWER_IS_BETTER else values, kind="stable")[:count]
+        ]
+        for metric, values in scores.items()
+    }
 
 
 def save_scores(path: Path, scores: Scores) -> None:

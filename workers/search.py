@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.orders import Pooled
-from common.recipes import Gate, Search, Threshold
+from common.recipes import LOWER_IS_BETTER, Gate, Search, Threshold
+from workers.quality import met
 
 SLOPE = -0.6
 """What a step of the number costs at first guess, dB, until two probes tell (x264, 1080p: PSNR 0.5, SSIM 0.5, VMAF 0.9)."""
@@ -90,7 +91,7 @@ def predicted_best(probes: Sequence[Probe], gate: Gate, search: Search, *, margi
 
 def best_passing(probes: Sequence[Probe], gate: Gate) -> Probe | None:
     """The highest probe that meets the gate as measured."""
-    passing = [probe for probe in probes if all(_value(probe, each) >= each.minimum for each in gate.thresholds)]
+    passing = [probe for probe in probes if all(met(_value(probe, each), each) for each in gate.thresholds)]
     return max(passing, key=lambda probe: probe.crf, default=None)
 
 
@@ -126,7 +127,10 @@ def predict(probes: Sequence[Probe], threshold: Threshold, crf: int) -> float:
 
 
 def straight(metric: str, value: float) -> float:
-    """A figure on a scale where its curve over the number is about straight: PSNR as it is, others as distance to their top."""
+    """A figure on a scale where its curve over the number is about straight and better is higher: PSNR as it is, damage with its
+    sign turned, others as distance to their top."""
+    if metric in LOWER_IS_BETTER:
+        return -value
     top = next((top for name, top in TOPS.items() if metric.startswith(name)), None)
     if top is None or not math.isfinite(value):
         return value
@@ -142,11 +146,13 @@ def _meets(probes: Sequence[Probe], gate: Gate, crf: int, *, margin: float) -> b
 
 def _wanted(threshold: Threshold, margins: float = 0.0) -> float:
     extra = next((value for name, value in MARGINS.items() if threshold.metric.startswith(name)), 0.0)
-    return straight(threshold.metric, threshold.minimum + margins * extra)
+    return straight(threshold.metric, threshold.limit + margins * extra)
 
 
 def _value(probe: Probe, threshold: Threshold) -> float:
     """What was not measured has not passed."""
     pooled = probe.pooled.get(threshold.metric)
     value = getattr(pooled, threshold.statistic, None)
-    return -math.inf if value is None else float(value)
+    if value is None:
+        return math.inf if threshold.metric in LOWER_IS_BETTER else -math.inf
+    return float(value)

@@ -15,8 +15,9 @@ from common.orders import Plan
 from common.recipes import Gate, Recipe, Search
 from common.settings import Settings
 from workers.encode import Asked, Encoded, Report, cores, encode, limits_of, run_ffmpeg, shape_of, temporary
-from workers.ffmpeg.parse import ProgressReader, parse_scores
+from workers.ffmpeg.parse import ProgressReader, read_scores
 from workers.ffmpeg.sample_command import sample_command, windows
+from workers.measuring import measurement_of
 from workers.quality import pool
 from workers.search import Probe, Searched, best_passing, next_probe, predicted_best, step_finer
 
@@ -64,9 +65,8 @@ class Encoding:
             progress=self.progress,
             cancelled=self.cancelled,
         )
-        return made, Probe(
-            crf, pool(made.scores, self.description.video.frame_rate), made.frame_count, made.size_bytes, made.seconds
-        )
+        pooled = pool(made.scores, self.description.video.frame_rate, made.stride)
+        return made, Probe(crf, pooled, made.frame_count, made.size_bytes, made.seconds)
 
 
 def encode_by_plan(
@@ -156,7 +156,15 @@ def _sample(work: Encoding, crf: int, search: Search) -> Probe:
     shape = shape_of(work.media, work.description, work.plan, recipe)
     source = work.description.video
     chosen = windows(source.frame_count, source.duration_ms / 1000, share=search.share, count=search.samples)
-    aside, scores = work.scratch / "sample.nut", work.scratch / "sample-scores.csv"
+    aside = work.scratch / "sample.nut"
+    measurement = measurement_of(
+        work.plan.gate,
+        (shape.width, shape.height),
+        cores(shape.width * shape.height),
+        log="sample-scores.csv",
+        strided=False,
+        needed_only=True,
+    )
     argv = sample_command(
         ffmpeg_program(),
         replace(work.media, frame_rate=video.frame_rate),
@@ -166,15 +174,13 @@ def _sample(work: Encoding, crf: int, search: Search) -> Probe:
         chosen,
         seekable=work.media.seekable,
         output=aside,
-        log=scores.name,
-        threads=cores(shape.width * shape.height),
+        measurement=measurement,
         render_node=work.settings.render_node,
     )
     limits = limits_of(recipe, video.frame_count, video.frame_rate, work.settings)
     reader = ProgressReader(None)
-    with temporary(aside, scores):
+    with temporary(aside, *(work.scratch / name for name in measurement.files)):
         finished = run_ffmpeg(argv, work.media, limits, reader, work.cancelled, work.scratch, recipe)
         frames = reader.last.frame if reader.last else 0
-        return Probe(
-            crf, pool(parse_scores(scores, frames), video.frame_rate), frames, aside.stat().st_size, finished.seconds
-        )
+        pooled = pool(read_scores(work.scratch, measurement, frames), video.frame_rate)
+        return Probe(crf, pooled, frames, aside.stat().st_size, finished.seconds)

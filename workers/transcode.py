@@ -235,7 +235,7 @@ def _through_ffmpeg(
         return Produced(payload, argv=wrapped.argv)
     if plan.gate is None or plan.recipe is None:
         raise InternalFault("an encode was planned without recipe or gate")
-    pooled = pool(wrapped.scores, description.video.frame_rate)
+    pooled = pool(wrapped.scores, description.video.frame_rate, wrapped.stride)
     check_device(plan, payload.output, pooled, wrapped.argv)
     limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
     colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)

@@ -18,6 +18,7 @@ from common.orders import Part, Timeline
 from common.recipes import Recipe
 from workers.ffmpeg import command, x264
 from workers.ffmpeg.conversion import VARIABLE_RATE_CLOCK, Conversion, Filter
+from workers.ffmpeg.measurement import Measurement
 from workers.stitch import ticks
 
 ENCODER = "libx264"
@@ -42,18 +43,21 @@ def chunk_command(
     timeline: Timeline | None,
     *,
     output: Path,
-    log: str,
+    measurement: Measurement,
 ) -> list[str]:
-    """Encode a part into a NUT file (exact times, no edit list) and measure it; ``log`` as in command.encode_command.
+    """Encode a part into a NUT file (exact times, no edit list) and measure it.
 
     Raises:
         UnsupportedSource: chunks of this encoder cannot be joined.
     """
     if recipe.encoder != ENCODER:
         raise UnsupportedSource(f"chunks of {recipe.encoder} cannot be joined")
-    threads = recipe.threads
     video = command.input_of(
-        source, noautorotate=None, display_rotation="0", threads=str(threads), **command.exact_crop(description.video)
+        source,
+        noautorotate=None,
+        display_rotation="0",
+        threads=str(measurement.threads),
+        **command.exact_crop(description.video),
     )["V:0"]
     for step in (*_selection(part, timeline), *_placed(conversion, timeline)):
         video = video.filter(step.name, **dict(step.options))
@@ -68,7 +72,7 @@ def chunk_command(
         ),
     )
     compiled = command.compiled(program, leg)
-    return command.with_measurement(compiled, (kept,), log, threads, distorted=(pad,))
+    return command.with_measurement(compiled, (kept,), measurement, conversion, distorted=(pad,))
 
 
 def _selection(part: Part, timeline: Timeline | None) -> tuple[Filter, ...]:

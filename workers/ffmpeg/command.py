@@ -2,8 +2,8 @@
 
 One process encodes and measures: the first graph converts the source once and splits it into what the encoder gets
 and the reference; a loopback decoder feeds the encoder's own output into the second graph beside it (FFmpeg ≥ 7.1).
-Both legs are numbered 0, 1, 2 …, so no clock can put different frames side by side; and every queue between them is
-FFmpeg's own and bounded, so a slow measurement slows the encoder instead of filling memory.
+Both legs are numbered 0, 1, 2 … (workers.ffmpeg.measurement), and every queue between them is FFmpeg's own and bounded, so a
+slow measurement slows the encoder instead of filling memory.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import Any, Protocol
 import ffmpeg
 
 from common.media import Description, VideoStream
-from common.recipes import Audio, Recipe
+from common.recipes import Audio, Figure, Recipe
 from workers.ffmpeg import audio
 from workers.ffmpeg.conversion import Conversion, Filter
 from workers.ffmpeg.device_decode import decode_options
 from workers.ffmpeg.encoders import encoder_of
-
-Leg = tuple[str, tuple[Filter, ...]]  # where frames come from, and their filters
+from workers.ffmpeg.measurement import Leg, Measurement, chained, comparison, to_rgb
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 _STRICT = ("-noauto_conversion_filters",)  # a conversion that no rule asked for is an error
@@ -32,8 +31,6 @@ _DEMUXERS = (
     "mjpeg,rawvideo,yuv4mpegpipe,image2pipe,jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,j2k_pipe,jpegls_pipe"
 )
 _GUARDED = {"protocol_whitelist": _LOCAL, "format_whitelist": _DEMUXERS}
-_FEATURES = "name=psnr|name=float_ssim"  # beside VMAF itself; one value per frame each (libvmaf's names)
-_NUMBERED = (Filter("settb", (("expr", "1/1000"),)), Filter("setpts", (("expr", "N"),)))
 
 
 class Source(Protocol):
@@ -59,8 +56,7 @@ def encode_command(
     policy: Audio,
     *,
     output: Path,
-    log: str,
-    threads: int,
+    measurement: Measurement,
     render_node: str = "",
 ) -> list[str]:
     """Encode ``source`` into an MP4, or MPEG-2 into a transport stream.
@@ -75,7 +71,11 @@ def encode_command(
     encoder = encoder_of(recipe, description.video.scan)
     # display_rotation: the chain turns it, no player shall again
     inlet = input_of(
-        source, noautorotate=None, display_rotation="0", threads=str(threads), **exact_crop(description.video)
+        source,
+        noautorotate=None,
+        display_rotation="0",
+        threads=str(measurement.threads),
+        **exact_crop(description.video),
     )
     video = inlet["V:0"]
     for step in conversion.filters:
@@ -88,8 +88,10 @@ def encode_command(
     argv = compiled(program, leg, *device)
     decode = decode_options(recipe, description.video, conversion, source.args[-1], sound=bool(sound))
     if decode:
-        return with_measurement(_read_twice(argv, decode), conversion.filters, log, threads, encoded="[1:V:0]")
-    return with_measurement(argv, encoder.upload(recipe.bits), log, threads)
+        return with_measurement(
+            _read_twice(argv, decode), conversion.filters, measurement, conversion, encoded="[1:V:0]"
+        )
+    return with_measurement(argv, encoder.upload(recipe.bits), measurement, conversion)
 
 
 def _read_twice(argv: list[str], options: tuple[str, ...]) -> list[str]:
@@ -101,29 +103,35 @@ def _read_twice(argv: list[str], options: tuple[str, ...]) -> list[str]:
 def measure_command(
     program: str,
     files: tuple[Path, Path],
-    chains: tuple[tuple[Filter, ...], tuple[Filter, ...]],
+    shapes: tuple[Conversion, Conversion],
+    measurement: Measurement,
     *,
-    log: str,
-    threads: int,
+    as_they_are: bool,
 ) -> list[str]:
-    """Compare two plain files, reference first, frame n with frame n, each behind its own filters."""
+    """Compare two plain files, reference first, frame n with frame n; ``as_they_are``: their samples are of one kind."""
     inputs: list[str] = []
     for path in files:
         guards = [word for name, value in _GUARDED.items() for word in (f"-{name}", value)]
-        inputs += ["-noautorotate", *guards, "-i", str(path)]
-    graph = _comparison(("[1:V:0]", (*chains[1], *_NUMBERED)), ("[0:V:0]", (*chains[0], *_NUMBERED)), log, threads)
-    return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
+        inputs += ["-threads", str(measurement.threads), "-noautorotate", *guards, "-i", str(path)]
+    reference, distorted = (
+        Leg(f"[{number}:V:0]", () if as_they_are else shape.filters, shape.rgb, f"[{number}:V:0]")
+        for number, shape in enumerate(shapes)
+    )
+    graph, outputs = comparison(distorted, reference, measurement)
+    return [program, "-y", *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, *outputs]
 
 
-def frames_command(program: str, reference: Source, coded: Path, *, log: str, threads: int) -> list[str]:
+def frames_command(program: str, reference: Source, coded: Path, measurement: Measurement) -> list[str]:
     """Compare JPEG frames, one after the other in a file, with raw ones from ``reference``, both in full-range 4:4:4."""
     rate = ("-framerate", str(reference.frame_rate))
     inputs = [*reference.args, "-protocol_whitelist", _LOCAL, "-f", "mjpeg", *rate, "-i", str(coded)]
     flags = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
     whole = {"out_color_matrix": "bt470bg", "out_range": "full", "in_range": "full", "flags": flags}  # JFIF's colour
-    chain = (Filter("scale", tuple(whole.items())), Filter("format", (("pix_fmts", "yuv444p"),)), *_NUMBERED)
-    graph = _comparison(("[1:V:0]", chain), ("[0:V:0]", chain), log, threads)
-    return [program, *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, "-map", "[scored]", *_NOWHERE]
+    chain = (Filter("scale", tuple(whole.items())), Filter("format", (("pix_fmts", "yuv444p"),)))
+    rgb = to_rgb({"in_color_matrix": "bt470bg", "in_range": "full"}, bits=8)
+    source, result = (Leg(inlet, chain, rgb, inlet) for inlet in ("[0:V:0]", "[1:V:0]"))
+    graph, outputs = comparison(result, source, measurement)
+    return [program, "-y", *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, *outputs]
 
 
 def pictures_command(program: str, source: Source) -> list[str]:
@@ -149,7 +157,6 @@ def sound_command(program: str, source: Source, description: Description, *, out
 
 
 _TAGS = {"h264": "avc1", "hevc": "hvc1"}
-_NOWHERE = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
 def _copy(program: str, source: Source, description: Description, sound: dict[str, str], output: Path) -> list[str]:
@@ -207,47 +214,47 @@ def compiled(program: str, leg: Any, *device: str) -> list[str]:
 def with_measurement(
     argv: list[str],
     upload: tuple[Filter, ...],
-    log: str,
-    threads: int,
+    measurement: Measurement,
+    conversion: Conversion,
     *,
     distorted: tuple[Filter, ...] = (),
     encoded: str = "",
 ) -> list[str]:
     """Splice the loopback leg, which ffmpeg-python cannot express, onto an encode of one filtered stream.
 
-    ``upload``: what the encoder's pictures, and not the reference, go through; ``distorted``: what its output goes through
-    before it is measured; ``encoded``: an input that gives the encoder its pictures, in place of the reference's.
+    ``upload``: what the encoder's pictures, and not the reference, go through; ``conversion``: what made them; ``distorted``:
+    what its output goes through before it is measured; ``encoded``: an input that gives the encoder its pictures, in place of the
+    reference's.
     """
     at = argv.index("-filter_complex") + 1
     graph, last = argv[at], argv[at + 2]  # … -filter_complex GRAPH -map [last] …
+    apart = Figure.PSNR_RGB in measurement.figures and conversion.after_split > 0
+    if apart:
+        graph = _split_before(graph, conversion.after_split)
     whole = f"{graph};{last}split=2[encoded][reference]"
     if encoded:
-        whole = f"{graph};{last}null[reference];{encoded}{','.join(map(_text, upload))}[encoded]"
+        whole = f"{graph};{last}null[reference];{encoded}{chained(upload)}[encoded]"
     elif upload:
-        whole = f"{graph};{last}split=2[plain][reference];[plain]{','.join(map(_text, upload))}[encoded]"
-    judged = _comparison(("[dec:0]", (*distorted, *_NUMBERED)), ("[reference]", _NUMBERED), log, threads)
+        whole = f"{graph};{last}split=2[plain][reference];[plain]{chained(upload)}[encoded]"
+    legs = (
+        Leg("[dec:0]", distorted, conversion.result_rgb),
+        Leg("[reference]", (), conversion.rgb, _WHOLE if apart else ""),
+    )
+    judged, outputs = comparison(*legs, measurement)
     return [
         *[*argv[:at], whole, "-map", "[encoded]", *argv[at + 3 :]],
-        *["-threads", str(threads), "-dec", "0:0", "-filter_complex", judged, "-map", "[scored]", *_NOWHERE],
+        *["-threads", str(measurement.threads), "-dec", "0:0", "-filter_complex", judged, *outputs],
     ]
 
 
-def _comparison(distorted: Leg, reference: Leg, log: str, threads: int) -> str:
-    """A graph that scores one leg against the other into ``[scored]``."""
-    legs = (
-        f"{inlet}{','.join(map(_text, chain))}{outlet}"
-        for (inlet, chain), outlet in ((distorted, "[dist]"), (reference, "[ref]"))
+_WHOLE = "[whole]"  # the source's pictures before their chroma is reduced
+
+
+def _split_before(graph: str, last_filters: int) -> str:
+    """Branch off ``_WHOLE`` before so many filters, the last of a straight chain that ffmpeg-python wrote."""
+    parts = graph.split(";")
+    at = len(parts) - last_filters
+    inlet = parts[at][: parts[at].index("]") + 1]
+    return ";".join(
+        (*parts[:at], f"{inlet}split=2[reduced]{_WHOLE}", f"[reduced]{parts[at][len(inlet) :]}", *parts[at + 1 :])
     )
-    judge = Filter("libvmaf", tuple(_libvmaf(log, threads).items()))
-    return f"{';'.join(legs)};[dist][ref]{_text(judge)}[scored]"
-
-
-def _text(step: Filter) -> str:
-    """A filter as FFmpeg reads it in a graph; its values hold nothing that graphs quote but those of libvmaf."""
-    options = ":".join(f"{name}='{value}'" for name, value in step.options)
-    return f"{step.name}={options}" if options else step.name
-
-
-def _libvmaf(log: str, threads: int) -> dict[str, str]:
-    """The CSV log is a tenth of the JSON's size and holds the same six decimals."""
-    return {"n_threads": str(threads), "feature": _FEATURES, "log_fmt": "csv", "log_path": log}

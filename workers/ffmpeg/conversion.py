@@ -25,6 +25,7 @@ from common.picture import padded_size, square_size, turned_size
 from workers.ffmpeg import treatment
 from workers.ffmpeg.colour import Colour, Tags, colour
 from workers.ffmpeg.filters import Filter as Filter  # noqa: PLC0414 part of what this module offers
+from workers.ffmpeg.measurement import to_rgb
 
 VARIABLE_RATE_CLOCK = Fraction(1, 90_000)
 """The 90 kHz clock of ISO/IEC 13818-1."""
@@ -76,6 +77,9 @@ class Conversion:
     tags: Tags
     time_base: Fraction
     packing: int | None = None  # frame_packing_arrangement_type of two views in a frame
+    after_split: int = 0  # filters from the one that may reduce the chroma on; 0: none does
+    rgb: tuple[Filter, ...] = ()  # from the picture before those, to RGB of the result's size
+    result_rgb: tuple[Filter, ...] = ()  # from the result to RGB
 
 
 def conversion(
@@ -115,18 +119,38 @@ def conversion(
     padded = padded_size(*turned, picture.scan)
     time_base = 1 / picture.frame_rate if picture.constant_rate else VARIABLE_RATE_CLOCK
     deep = "10le" if bits == 10 else ""
-    filters = (
-        *woven,
-        *(evened or _timing(picture, time_base, keep_start)),
-        *mapped,
-        *_scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}"),
+    told = (Filter("sidedata", (("mode", "delete"), ("type", "STEREO3D"))),) if packing is not None else ()
+    before = (*told, *woven, *(evened or _timing(picture, time_base, keep_start)), *mapped)
+    upright = (
         *((Filter("hflip"),) if picture.mirrored else ()),
         *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
+    )
+    scaled = _scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}")
+    after = (
+        *scaled,
+        *upright,
         *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
         *_tags(picture.scan, rule.tags, pixel_aspect or Fraction(1)),
     )
-    told = (Filter("sidedata", (("mode", "delete"), ("type", "STEREO3D"))),) if packing is not None else ()
-    return Conversion((*told, *filters), *padded, rule.tags, time_base, packing)
+    interlaced = picture.scan is not Scan.PROGRESSIVE
+    coded = {"in_color_matrix": rule.tags.matrix, "in_range": "limited", "in_chroma_loc": "left"}
+    result_rgb = to_rgb(coded, bits=bits, interlaced=interlaced)
+    size = {"w": str(square[0]), "h": str(square[1])}
+    whole = (
+        *to_rgb(_samples_in(picture, rule), bits=bits, interlaced=interlaced, size=size),
+        *upright,
+        *_enlarged(turned, padded),
+    )
+    return Conversion(
+        (*before, *after),
+        *padded,
+        rule.tags,
+        time_base,
+        packing,
+        after_split=len(after) if scaled else 0,
+        rgb=whole if scaled else result_rgb,
+        result_rgb=result_rgb,
+    )
 
 
 def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Filter, ...]:
@@ -138,22 +162,33 @@ def _timing(picture: Picture, time_base: Fraction, keep_start: bool) -> tuple[Fi
 def _scale(picture: Picture, rule: Colour, size: tuple[int, int], form: str) -> tuple[Filter, ...]:
     if not rule.convert and size == (picture.width, picture.height) and form == picture.pixel_format:
         return ()
-    source = {
+    return _swscale(picture.scan, size, _samples_in(picture, rule), rule.tags, form)
+
+
+def _samples_in(picture: Picture, rule: Colour) -> dict[str, str]:
+    """What comes in, for swscale."""
+    return {
         "in_color_matrix": rule.in_matrix,
         "in_range": "full" if rule.in_full_range else "limited",
         "in_chroma_loc": "center" if picture.chroma_centred else "left",  # swscale takes what is not said for centred
     }
-    return _swscale(picture.scan, size, source, rule.tags, form)
 
 
 def _pad(scan: Scan, tags: Tags, size: tuple[int, int], padded: tuple[int, int], form: str) -> tuple[Filter, ...]:
+    if size == padded:
+        return ()
+    reduced = _swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, form)
+    return (*_enlarged(size, padded), *reduced)
+
+
+def _enlarged(size: tuple[int, int], padded: tuple[int, int]) -> tuple[Filter, ...]:
+    """The last row and column repeated."""
     if size == padded:
         return ()
     right, bottom = padded[0] - size[0], padded[1] - size[1]
     return (
         Filter("pad", (("w", str(padded[0])), ("h", str(padded[1])), ("x", "0"), ("y", "0"))),
         Filter("fillborders", (("right", str(right)), ("bottom", str(bottom)), ("mode", "smear"))),
-        *_swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, form),
     )
 
 

@@ -14,6 +14,7 @@ from common.recipes import Recipe
 from workers.ffmpeg.command import Source, compiled, exact_crop, input_of, with_measurement
 from workers.ffmpeg.conversion import Conversion
 from workers.ffmpeg.encoders import encoder_of
+from workers.ffmpeg.measurement import Measurement
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ def sample_command(
     *,
     seekable: bool,
     output: Path,
-    log: str,
-    threads: int,
+    measurement: Measurement,
     render_node: str = "",
 ) -> list[str]:
     """Encode the samples one behind the other and measure each of their frames.
@@ -61,7 +61,11 @@ def sample_command(
         UnsupportedSource: no command is written for this encoder.
     """
     encoder = encoder_of(recipe, description.video.scan)
-    options: dict[str, str | None] = {"noautorotate": None, "display_rotation": "0", "threads": str(threads)}
+    options: dict[str, str | None] = {
+        "noautorotate": None,
+        "display_rotation": "0",
+        "threads": str(measurement.threads),
+    }
     options |= exact_crop(description.video)
     video = sought(source, options, samples) if seekable else selected(source, options, samples)
     for step in conversion.filters:
@@ -69,7 +73,7 @@ def sample_command(
     coded = encoder.options(recipe, conversion, source.frame_rate, description.video.scan)
     leg = ffmpeg.output(video, str(output), f="nut", **coded, fps_mode="passthrough")
     device = ("-vaapi_device", render_node) if encoder.opens_render_node else ()
-    return with_measurement(compiled(program, leg, *device), encoder.upload(recipe.bits), log, threads)
+    return with_measurement(compiled(program, leg, *device), encoder.upload(recipe.bits), measurement, conversion)
 
 
 def sought(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:

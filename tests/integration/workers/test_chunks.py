@@ -28,6 +28,7 @@ from workers.chunks import STREAM, chunk_scores
 from workers.encode import encode
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
+from workers.ffmpeg.measurement import Measurement
 from workers.ffmpeg.parse import Scores, parse_scores
 from workers.sources import open_source
 from workers.stitch import Headers, read_headers
@@ -79,8 +80,9 @@ def test_a_worker_reads_its_range_only(hall: Hall, tmp_path: Path) -> None:
 
 def whole_scores(hall: Hall, source: Path, encoded: Path, description: Description) -> Scores:
     """libvmaf over the whole file, with its own eyes: no chunk, no lead."""
-    chain = conversion(Picture.of(description.video)).filters  # the tags: both sides must carry the same ones
-    argv = command.measure_command(ffmpeg_program(), (source, encoded), (chain, chain), log="whole.csv", threads=2)
+    shape = conversion(Picture.of(description.video))  # the tags: both sides must carry the same ones
+    measurement = Measurement("whole.csv", 2)
+    argv = command.measure_command(ffmpeg_program(), (source, encoded), (shape, shape), measurement, as_they_are=False)
     subprocess.run(argv, check=True, cwd=hall.scratch)
     return parse_scores(hall.scratch / "whole.csv", description.video.frame_count)
 

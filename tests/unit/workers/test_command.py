@@ -11,16 +11,18 @@ import pytest
 
 from common.errors import UnsupportedSource
 from common.media import AudioStream, Description, Kind, Scan, VideoStream
-from common.recipes import ARCHIVE, Audio, Recipe
+from common.recipes import ARCHIVE, Audio, Figure, Recipe
 from common.stereo import packing
 from common.targets import aimed, coded_aspect
 from workers.encode import public
 from workers.ffmpeg import audio
 from workers.ffmpeg.command import encode_command, measure_command, reaudio_command, remux_command
 from workers.ffmpeg.conversion import Picture, conversion
+from workers.ffmpeg.measurement import Measurement
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "commands"
 OUTPUT = Path("/scratch/encoded.mp4")
+PLAIN = Measurement("scores.csv", 2)
 AAC_48K = AudioStream(codec="aac", sample_rate=48_000, channels=2, bit_rate=192_000)
 AAC_44K = AudioStream(codec="aac", sample_rate=44_100, channels=1, bit_rate=64_000)
 
@@ -55,6 +57,7 @@ def encode(
     source: Source | None = None,
     policy: Audio = Audio.STRIP,
     recipe: Recipe = ARCHIVE.ladder[0],
+    measurement: Measurement = PLAIN,
 ) -> list[str]:
     aspect = coded_aspect(description.video, recipe.transfer_syntax_uid)
     picture, keep = Picture.of(description.video), policy is Audio.KEEP
@@ -62,7 +65,7 @@ def encode(
     shape = conversion(picture, keep_start=keep, bits=recipe.bits, pixel_aspect=aspect, packing=packed)
     source = source or Source(frame_rate=description.video.frame_rate)
     return encode_command(
-        "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, log="scores.csv", threads=2,
+        "ffmpeg", source, description, shape, recipe, policy, output=OUTPUT, measurement=measurement,
         render_node="/dev/dri/renderD128",
     )  # fmt: skip
 
@@ -111,7 +114,11 @@ FIELDS: dict[str, object] = {"scan": Scan.TOP_FIELD_FIRST}
 
 
 def measure() -> list[str]:
-    return measure_command("ffmpeg", (Path("/a.mp4"), Path("/b.mp4")), ((), ()), log="scores.csv", threads=2)
+    shapes = (conversion(Picture.of(described().video)),) * 2
+    return measure_command("ffmpeg", (Path("/a.mp4"), Path("/b.mp4")), shapes, PLAIN, as_they_are=True)
+
+
+ALL = Measurement("scores.csv", 2, frozenset(Figure), signatures=True)
 
 
 COMMANDS: dict[str, Callable[[], list[str]]] = {
@@ -137,6 +144,11 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "encode-hd-mpeg2": lambda: asked(101),
     "encode-hd-blu-ray": lambda: asked(103, **FIELDS),
     "encode-side-by-side": lambda: asked(105, frame_packing=3),
+    "encode-all-figures": lambda: encode(described(), measurement=ALL),
+    "encode-all-figures-of-turned-422": lambda: encode(described(pixel_format="yuv422p", rotation=90), measurement=ALL),
+    "encode-at-a-stride": lambda: encode(
+        described(), measurement=Measurement("scores.csv", 2, frozenset({Figure.PSNR_RGB}), stride=3)
+    ),
     "measure": measure,
     "remux-h264": lambda: remux_command("ffmpeg", Source(), described(AAC_48K), Audio.STRIP, output=OUTPUT),
     "remux-mpeg2-with-sound": lambda: remux_command(
@@ -185,7 +197,7 @@ def test_an_encoder_without_a_command_is_refused() -> None:
     shape = conversion(Picture.of(described().video))
     recipe = ARCHIVE.ladder[0].model_copy(update={"encoder": "h264_amf"})
     with pytest.raises(UnsupportedSource, match="h264_amf"):
-        encode_command("f", Source(), described(), shape, recipe, Audio.STRIP, output=OUTPUT, log="l", threads=1)
+        encode_command("f", Source(), described(), shape, recipe, Audio.STRIP, output=OUTPUT, measurement=PLAIN)
 
 
 def test_places_are_left_out_of_the_public_command() -> None:
