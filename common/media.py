@@ -117,6 +117,14 @@ class Steady(Value):
     hold: int = Field(default=1, ge=1, description="how many of them show the last picture")
 
 
+class Gap(Value):
+    """A place where a picture lasts so long that others seem to be missing."""
+
+    frame: int = Field(description="number of the frame that lasts too long, from 0, in display order")
+    missing: int = Field(description="frames that would have had room, by the usual distance")
+    seconds: float = Field(description="how long it lasts")
+
+
 class VideoStream(Value):
     """The one video stream (the first that is no attached picture)."""
 
@@ -146,6 +154,8 @@ class VideoStream(Value):
     content_light: ContentLight | None = Field(default=None, description="HDR10: MaxCLL and MaxFALL")
     coding: Coding | None = Field(default=None, description="None: a codec whose headers no rule asks for")
     steady: Steady | None = Field(default=None, description="of a variable rate: what it can be made")
+    gaps: tuple[Gap, ...] = Field(default=(), description="of a variable rate: the longest ones, in order of time")
+    gap_count: int = Field(default=0, description="all of them; a constant rate has none")
     hidden_frames: int = Field(
         default=0, description="coded but not shown: an edit list hides them, or their key frame is missing"
     )
@@ -166,6 +176,10 @@ class AudioStream(Value):
     profile: str | None = Field(default=None, description="FFmpeg's name: LC, HE-AAC ...")
     layout: str | None = Field(default=None, description="FFmpeg's name: stereo, 5.1, 5.1(side) ...")
     constant_bit_rate: bool | None = Field(default=None, description="MP3: every frame has one bit rate")
+    start_ms: float | None = Field(
+        default=None, description="when sound begins after the first frame is shown; below 0: before. None: not known"
+    )
+    duration_ms: float | None = Field(default=None, description="from its begin to the end of its last packet")
 
 
 class DicomFacts(Value):

@@ -19,6 +19,7 @@ from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
 from workers.describe_load import Load
 from workers.describe_quick import QUICK_PACKETS, whole_stream
+from workers.describe_sound import Heard
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
 from workers.elementary import elementary_digest
 from workers.survey import Survey, survey_of
@@ -115,6 +116,7 @@ class _Body:
     dropped: int  # packets that an edit list hides
     load: Load
     constant: dict[int, bool]  # MP3 streams by index: every frame has one bit rate
+    heard: Heard
     times: array[int]
     leading: int
     digest: str | None  # of the elementary stream
@@ -137,7 +139,11 @@ def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> M
         stream = video_stream(container)
         body = _read_body(container, stream, head, QUICK_PACKETS if quick else None, hashed=decode and not quick)
         angle, mirrored, turned = describe_video.orientation(head.frame) if decode else (0, False, ())
-        tracks = tuple(describe_video.audio(track, body.constant) for track in container.streams.audio)
+        begin = min(body.times) * stream.time_base if body.times and stream.time_base else None
+        tracks = tuple(
+            describe_video.audio(track, body.constant, body.heard.span(track, begin))
+            for track in container.streams.audio
+        )
         pictures = _video_streams(container)
         return Media(
             container=_container_word(container),
@@ -299,11 +305,14 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
     times = array("q")
     frames = stream_bytes = dropped = last = early = packets = 0
     key: int | None = None  # when the first key frame is shown
-    sound = _mp3(container) if most is None else []  # a quick look does not judge sound
-    rates: dict[int, set[int | None]] = {track.index: set() for track in sound}
+    sound = tuple(container.streams.audio) if most is None else ()  # a quick look does not judge sound
+    rates: dict[int, set[int | None]] = {track.index: set() for track in _mp3(container)}
+    heard = Heard()
     for packet in _packets(container, stream, *sound):
         if packet.stream_index != stream.index:
-            rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
+            heard.add(packet)
+            if packet.stream_index in rates:
+                rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
             continue
         if packets == most:
             break
@@ -342,7 +351,16 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
         frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
         kept = array("q")
     return _Body(
-        frames, found, stream_bytes, dropped, load, constant, kept, leading, digest.hexdigest() if digest else None
+        frames,
+        found,
+        stream_bytes,
+        dropped,
+        load,
+        constant,
+        heard,
+        kept,
+        leading,
+        digest.hexdigest() if digest else None,
     )
 
 
@@ -383,6 +401,8 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool
         content_light=(survey and survey.light.content) or describe_video.content_light(frame),
         coding=_coding(survey, body.load) if survey else None,
         steady=body.cadence.steady,
+        gaps=body.cadence.gaps,
+        gap_count=body.cadence.gap_count,
         hidden_frames=body.dropped + head.lost,
         trimmed=head.coded.crop_left > 0,
     )

@@ -9,13 +9,19 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from common.dicom.timing import BROADCAST_RATES
-from common.media import Steady
+from common.media import Gap, Steady
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _LARGEST_DENOMINATOR = 100_000
+_GAP = 1.75
+"""A frame is missing where the next one comes so many times later than usual: jitter of half a frame is none."""
+
+MOST_GAPS = 20
+"""Gaps that are named; all are counted."""
+
 _NEAR = Fraction(1, 1000)
 """A mean rate this close to a broadcast rate is that rate with jitter; 29.97 and 30 lie just that far apart."""
 
@@ -31,6 +37,8 @@ class Cadence:
     constant: bool
     duration_ms: float
     steady: Steady | None = None  # not constant: what it can be made
+    gaps: tuple[Gap, ...] = ()  # not constant: the longest
+    gap_count: int = 0
 
 
 _ON_GRID, _NEAREST, _PUSHED = 0.1, 0.5, 1.0
@@ -67,7 +75,23 @@ def cadence(times: array[int], time_base: Fraction, nominal: Iterable[Fraction |
             return Cadence(rate, True, float(1000 * len(shown) / rate))
     shown_for = span + (last_ticks * time_base or 1 / mean)
     made = steady(since_first * float(time_base), float(last_ticks * time_base))
-    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for), made)
+    found = gaps(since_first * float(time_base))
+    longest = tuple(sorted(sorted(found, key=lambda gap: -gap.seconds)[:MOST_GAPS], key=lambda gap: gap.frame))
+    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for), made, longest, len(found))
+
+
+def gaps(seconds: NDArray[np.float64]) -> list[Gap]:
+    """Frames that are followed only after ``_GAP`` times the usual distance (the median); ``seconds``: ascending."""
+    import numpy as np
+
+    steps = np.diff(seconds)
+    usual = float(np.median(steps))
+    if usual <= 0:
+        return []
+    return [
+        Gap(frame=int(at), missing=max(1, round(float(steps[at]) / usual) - 1), seconds=round(float(steps[at]), 6))
+        for at in np.nonzero(steps >= _GAP * usual)[0]
+    ]
 
 
 def steady(seconds: NDArray[np.float64], last_seconds: float) -> Steady | None:

@@ -120,8 +120,9 @@ def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def audio(track: AudioTrack, constant: Mapping[int, bool]) -> AudioStream:
-    """One audio stream; ``constant``: by stream index, whether every frame was found to have one bit rate.
+def audio(track: AudioTrack, constant: Mapping[int, bool], span: tuple[float, float] | None = None) -> AudioStream:
+    """One audio stream; ``constant``: by stream index, whether every frame was found to have one bit rate; ``span``: begin
+    after the first frame, and duration, ms.
 
     Codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell.
     """
@@ -136,4 +137,6 @@ def audio(track: AudioTrack, constant: Mapping[int, bool]) -> AudioStream:
         profile=context.profile or None,
         layout=context.layout.name if context.layout else None,
         constant_bit_rate=constant.get(track.index),
+        start_ms=None if span is None else span[0],
+        duration_ms=None if span is None else span[1],
     )

@@ -17,6 +17,7 @@ from common.media import Description, Kind, Scan
 from common.process import Limits, call
 from workers import encode
 from workers.describe import describe
+from workers.describe_media import read_media
 
 if TYPE_CHECKING:
     from tests.integration.workers.conftest import Studio
@@ -208,3 +209,22 @@ def test_memory_is_flat_in_file_size(studio: Studio) -> None:
 def _peak_after(path: Path) -> int:
     describe(path, path.suffix)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "aac"), ("a.ts", "mp2"), ("a.mkv", "ac3"), ("a.mp4", "mp3"), ("a.mov", "pcm_s16le")]
+)
+def test_sound_is_timed_against_the_pictures(studio: Studio, name: str, codec: str) -> None:
+    path = studio.folder / name
+    sound = ("-itsoffset", "0.25", "-f", "lavfi", "-i", "sine=d=1.75:r=48000")
+    studio.ffmpeg("-f", "lavfi", "-i", PICTURE.format(rate=25, seconds=2), *sound, *X264, "-c:a", codec, path)
+    (audio,) = seen(path).audio
+    assert audio.start_ms == pytest.approx(250, abs=25)  # a frame of sound, at most
+    assert audio.duration_ms == pytest.approx(1750, abs=60)
+
+
+def test_a_quick_look_does_not_time_sound(studio: Studio) -> None:
+    path = studio.folder / "a.mp4"
+    studio.ffmpeg("-f", "lavfi", "-i", PICTURE.format(rate=25, seconds=1), "-f", "lavfi", "-i", "sine=d=1", *X264, path)
+    (audio,) = read_media(lambda: path, quick=True).audio
+    assert audio.start_ms is None

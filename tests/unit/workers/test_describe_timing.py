@@ -80,3 +80,19 @@ def test_absurd_times_still_give_a_positive_rate_and_duration(times: list[int]) 
 def test_one_frame_and_frames_without_times_take_the_named_rate() -> None:
     assert cadence(array("q", [77]), MPEG, [Fraction(50)]).duration_ms == 20.0
     assert fixed(50, [None]).rate == 25
+
+
+def test_missing_frames_are_gaps() -> None:
+    times = ticks(Fraction(25), 100, MPEG)
+    kept = array("q", [time for number, time in enumerate(times) if number not in (30, 60, 61, 62)])
+    found = cadence(kept, MPEG, [])
+    assert [(gap.frame, gap.missing) for gap in found.gaps] == [(29, 1), (58, 3)]
+    assert found.gap_count == 2
+
+
+@given(st.lists(st.sampled_from([1, 2, 3]), min_size=50, max_size=120))
+def test_gaps_ascend_and_a_constant_rate_has_none(steps: list[int]) -> None:
+    times = array("q", [3000 * sum(steps[:number]) for number in range(len(steps))])
+    found = cadence(times, MPEG, [])
+    assert [gap.frame for gap in found.gaps] == sorted(gap.frame for gap in found.gaps)
+    assert found.gap_count == 0 or not found.constant
