@@ -112,7 +112,11 @@ class MissingMetadata(PolicyError):
 
 
 class BadMapping(PolicyError):
-    """The mapping CSV cannot be used as it is."""
+    """The mapping CSV cannot be used as it is. ``faults``: each with its line and column."""
+
+    def __init__(self, message: str, *, hint: str = "", faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults
 
 
 class BadIdentifiers(PolicyError):

@@ -18,6 +18,8 @@ from common.stages import ENDS, TRANSITIONS, State
 from orchestrator.ledger.audit import note_all
 from orchestrator.ledger.database import Sessions, in_transaction
 from orchestrator.ledger.schema import Item, Job, now
+from orchestrator.limits import Policy
+from orchestrator.windows import parse_window
 
 log = logger(__name__)
 
@@ -61,6 +63,20 @@ def set_priority(ledger: Sessions, job_id: str, priority: int) -> None:
     """Higher goes first, from the next order on."""
     _set(ledger, job_id, priority=priority)
     log.info("job_priority", job=job_id, priority=priority)
+
+
+def set_window(ledger: Sessions, job_id: str, window: str | None, at_end: str | None) -> None:
+    """When work may go out (empty: always) and what becomes of running work when the window closes; None: as it is.
+
+    Raises:
+        PolicyError: the window is not understood.
+    """
+    if window:
+        parse_window(window)
+    values: dict[str, object] = {} if window is None else {"window": window or None}
+    values |= {} if at_end is None else {"window_policy": Policy(at_end).value}
+    _set(ledger, job_id, **values)
+    log.info("job_window", job=job_id)
 
 
 def cancel(ledger: Sessions, job_id: str) -> int:

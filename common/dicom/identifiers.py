@@ -101,6 +101,11 @@ class AccessionRule(_Rule):
             raise BadIdentifiers("a rule's replacement names a group that its pattern lacks", hint=HINT) from error
 
 
+def identifiers_key(digest: str) -> str:
+    """Where rules with this SHA-256 lie in the object store."""
+    return f"identifiers/{digest}.json"
+
+
 class Identifiers(_Rule):
     """All rules of a site. Of each kind the first that fits is applied, alone."""
 
@@ -123,7 +128,7 @@ class Identifiers(_Rule):
     @property
     def key(self) -> str:
         """Where they lie in the object store."""
-        return f"identifiers/{self.digest}.json"
+        return identifiers_key(self.digest)
 
     @property
     def system(self) -> str:

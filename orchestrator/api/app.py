@@ -9,10 +9,11 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from common import __version__
-from orchestrator.api import health
+from orchestrator.api import health, items, jobs, trails
 from orchestrator.api.access import Access
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import handle_problems
+from orchestrator.api.schema import describe
 from orchestrator.dicomweb import routes as dicomweb
 from orchestrator.farm import Farm
 from orchestrator.metrics import routes as metrics
@@ -21,7 +22,7 @@ from orchestrator.web import routes as web
 THREADS = 10
 """Requests at work at a time: as many as the pool of the ledger has connections. The others wait for microseconds."""
 
-ROUTERS = (health.router, metrics.router, dicomweb.router, web.router)
+ROUTERS = (health.router, jobs.router, items.router, trails.router, metrics.router, dicomweb.router, web.router)
 
 
 def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
@@ -44,6 +45,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    describe(app)
     hosts = tuple(name.strip() for name in farm.settings.http_hosts.split(",") if name.strip())
     app.add_middleware(Guard, access=known, hosts=hosts)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from orchestrator.api.access import Access, Caller
 from orchestrator.farm import Farm
@@ -28,3 +28,5 @@ def _caller(request: Request) -> Caller:
 FarmOf = Annotated[Farm, Depends(_farm)]
 AccessOf = Annotated[Access, Depends(_access)]
 CallerOf = Annotated[Caller, Depends(_caller)]
+JobName = Annotated[str, Path(min_length=1, max_length=200, description="id, the beginning of an id, or a job's name")]
+ItemId = Annotated[str, Path(min_length=1, max_length=32, description="id of an item")]

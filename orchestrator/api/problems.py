@@ -121,7 +121,14 @@ def handle_problems(app: FastAPI) -> None:
 
 def _ours(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CinefarmError)  # noqa: S101 registered for it
-    return answer(status_of(error), error.message, error.code, hint=error.hint)
+    faults = [_fault(each) for each in error.faults] if isinstance(error, BadMapping) else []
+    return answer(status_of(error), error.message, error.code, hint=error.hint, errors=faults)
+
+
+def _fault(text: str) -> Fault:
+    """``line 3, column 2 (PatientID): empty, and it must not be``."""
+    where, _, message = text.partition(": ")
+    return Fault(where=where, message=message)
 
 
 def _invalid(_request: Request, error: Exception) -> JSONResponse:

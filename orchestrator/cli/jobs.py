@@ -34,7 +34,7 @@ def submit(
     """Hand a job to the orchestrator. The same job again goes on: failed items are tried again, new files are found."""
     from orchestrator import control
     from orchestrator.build import build_store
-    from orchestrator.cli.jobfile import JobFile
+    from orchestrator.jobfile import JobFile
     from orchestrator.jobs import submit as write
 
     settings = settings_of(state)

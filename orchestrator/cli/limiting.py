@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +11,6 @@ import typer
 from common import queues
 from common.destinations import parse_destination
 from common.errors import PolicyError
-
-LIMIT_FORM = "Write it like 'dicom://PACS@host:104 concurrent=2 rate=20MB/s window=Mon-Fri 20:00-06:00 Europe/Berlin'."
-
-_LIMIT = re.compile(
-    r"(?P<to>.+?)(?: concurrent=(?P<concurrent>\d+))?(?: rate=(?P<rate>\S+))?(?: window=(?P<window>.+))?"
-)
 
 Subject = Annotated[str | None, typer.Argument(metavar="[DEST|QUEUE]", help="what to limit; none: show all limits")]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="orders at a time, over all workers")]
@@ -51,27 +44,6 @@ def limit(
         for line in _limits(session):
             _show(line, as_json=json)
     return 0
-
-
-def parse_limit(text: str) -> tuple[str, Any]:
-    """The destination's URI and its DestinationLimit, as ``--limit`` takes them.
-
-    Raises:
-        PolicyError: the text is not understood.
-    """
-    from orchestrator.limits import DestinationLimit, parse_rate
-    from orchestrator.windows import parse_window
-
-    found = _LIMIT.fullmatch(text.strip())
-    if found is None or not any(found.group("concurrent", "rate", "window")) or found["concurrent"] == "0":
-        raise PolicyError(f"the limit {text!r} is not understood", hint=LIMIT_FORM)
-    if found["window"]:
-        parse_window(found["window"])
-    return parse_destination(found["to"]).uri, DestinationLimit(
-        concurrent=int(found["concurrent"]) if found["concurrent"] else None,
-        bytes_per_second=parse_rate(found["rate"]) if found["rate"] else None,
-        window=found["window"],
-    )
 
 
 def _set(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from common.dicom.received import CLASSES, chosen_classes
 from common.errors import PolicyError
 from common.store import ObjectStore
-from orchestrator.cli.jobfile import JobFile, faults
+from orchestrator.jobfile import JobFile, faults
 from orchestrator.listener.rules import ANY, Rule, Rules
 
 DOCUMENTED = "docs/listen.md describes every key."

@@ -16,13 +16,13 @@ from common.recipes import Audio, Hardware
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
-from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.folder import FolderSource
 from orchestrator.ingest.identifiers import load_identifiers
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.sources import parse_source
 from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
+from orchestrator.limit_words import parse_limit
 from orchestrator.listing import excluded
 from orchestrator.windows import parse_window
 

@@ -131,13 +131,28 @@ class Mapping:
         """
         try:
             with path.open("rb") as stream:
-                return _read(stream, worklist=worklist)
+                return cls.read(stream, worklist=worklist)
         except OSError as error:
             raise BadMapping(
                 f"the mapping cannot be read: {error.strerror}", hint="Check the path after --map."
             ) from error
+
+    @classmethod
+    def read(cls, lines: Iterable[bytes], *, worklist: bool = False) -> Mapping:
+        """As ``load``, from the lines of a file.
+
+        Raises:
+            BadMapping: it holds errors; the message lists each with its line and column.
+        """
+        try:
+            return _read(lines, worklist=worklist)
         except csv.Error as error:
             raise BadMapping(f"the mapping is not a CSV: {error}", hint="Check its quotation marks.") from error
+
+    @property
+    def rows(self) -> int:
+        """Lines that name a file or a pattern."""
+        return len(self.exact)
 
     def row_for(self, found: Found) -> Row | None:
         """The row for one file, or None.
@@ -211,7 +226,9 @@ def _read(stream: Iterable[bytes], *, worklist: bool) -> Mapping:
             globs.append((_glob(row.file), row))
     if errors:
         raise BadMapping(
-            _listed(errors), hint="Mend these cells and run the same command again. Columns: docs/mapping.md"
+            _listed(errors),
+            hint="Mend these cells and run the same command again. Columns: docs/mapping.md",
+            faults=tuple(errors[:SHOWN_ERRORS]),
         )
     return Mapping(tuple(each.name for each in columns), exact, tuple(globs))
 

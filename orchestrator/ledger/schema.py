@@ -65,6 +65,7 @@ class Job(Base):
     """One migration that a person submitted."""
 
     __tablename__ = "jobs"
+    __table_args__ = (Index("jobs_created", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     key: Mapped[str] = mapped_column(String(64), unique=True)  # digest of sources, destinations and profile
@@ -372,3 +373,34 @@ class Arrival(Base):
     digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the file
     job_id: Mapped[str | None] = mapped_column(String(32))
     item_id: Mapped[str | None] = mapped_column(String(32))
+
+
+class KnownRequest(Base):
+    """A request that came with an Idempotency-Key (orchestrator.ledger.idempotency)."""
+
+    __tablename__ = "known_requests"
+    __table_args__ = (Index("known_requests_at", "at"),)
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256 of caller and key
+    body: Mapped[str] = mapped_column(String(64))  # SHA-256
+    made: Mapped[str] = mapped_column(String(32))  # id of what it made
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Errand(Base):
+    """Something that takes a while and was asked for through the API: a plan, a probe (orchestrator.errands)."""
+
+    __tablename__ = "errands"
+    __table_args__ = (Index("errands_created", "kind", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16), default="waiting")  # waiting, running, done, failed, cancelled
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    seen_at: Mapped[datetime] = mapped_column(default=now)  # last sign of life of the process that does it
+    by: Mapped[str] = mapped_column(String(128))
+    asked: Mapped[dict[str, Any]]
+    done: Mapped[int] = mapped_column(Integer, default=0)  # items so far
+    pages: Mapped[int] = mapped_column(Integer, default=0)  # of items, in the object store
+    result: Mapped[dict[str, Any] | None]
+    failure: Mapped[dict[str, Any] | None]

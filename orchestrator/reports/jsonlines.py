@@ -13,37 +13,40 @@ Json = dict[str, object]
 
 def item_line(item: ItemReport) -> str:
     """One item as a line of JSON, without the newline."""
-    return line(
-        {
-            "type": "item",
-            "number": item.number,
-            "name": item.name,
-            "state": item.state.value,
-            "reason": item.reason,
-            "next_step": item.next_step,
-            "path": item.path.value if item.path else None,
-            "plan": _plan(item),
-            "sop_class": item.sop_class or None,
-            "sop_class_uid": item.sop_class_uid or None,
-            "transfer_syntax": item.transfer_syntax or None,
-            "transfer_syntax_uid": item.transfer_syntax_uid or None,
-            "bytes_before": item.bytes_before,
-            "bytes_after": item.bytes_after,
-            "ratio": item.ratio,
-            "scores": {metric: pooled.model_dump() for metric, pooled in sorted(item.scores.items())},
-            "verdict": {"passed": item.passed, "misses": list(item.misses)},
-            "findings": [finding.model_dump(mode="json") for finding in item.findings],
-            "sop_instance_uid": item.sop_instance_uid or None,
-            "sha256": item.instance_digest or None,
-            "evidence": list(item.evidence_keys),
-            "deliveries": [_delivery(delivery) for delivery in item.deliveries],
-            "attempts": item.attempts,
-            "seconds": item.seconds,
-            "failure": _failure(item.failure),
-            "instances": [_instance(part) for part in item.instances],
-            "coerced": item.coerced,
-        }
-    )
+    return line(item_object(item))
+
+
+def item_object(item: ItemReport) -> Json:
+    """One item, as in the line."""
+    return {
+        "type": "item",
+        "number": item.number,
+        "name": item.name,
+        "state": item.state.value,
+        "reason": item.reason,
+        "next_step": item.next_step,
+        "path": item.path.value if item.path else None,
+        "plan": _plan(item),
+        "sop_class": item.sop_class or None,
+        "sop_class_uid": item.sop_class_uid or None,
+        "transfer_syntax": item.transfer_syntax or None,
+        "transfer_syntax_uid": item.transfer_syntax_uid or None,
+        "bytes_before": item.bytes_before,
+        "bytes_after": item.bytes_after,
+        "ratio": item.ratio,
+        "scores": {metric: pooled.model_dump() for metric, pooled in sorted(item.scores.items())},
+        "verdict": {"passed": item.passed, "misses": list(item.misses)},
+        "findings": [finding.model_dump(mode="json") for finding in item.findings],
+        "sop_instance_uid": item.sop_instance_uid or None,
+        "sha256": item.instance_digest or None,
+        "evidence": list(item.evidence_keys),
+        "deliveries": [_delivery(delivery) for delivery in item.deliveries],
+        "attempts": item.attempts,
+        "seconds": item.seconds,
+        "failure": _failure(item.failure),
+        "instances": [_instance(part) for part in item.instances],
+        "coerced": item.coerced,
+    }
 
 
 def _instance(part: InstancePart) -> Json:

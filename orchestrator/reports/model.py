@@ -136,6 +136,13 @@ def items(session: Session, job_id: str, states: Collection[State] | None = None
             yield _item_report(item, deliveries.get(item.id, ()), attempts.get(item.id, 0))
 
 
+def item_report(session: Session, item: Item) -> ItemReport:
+    """One item as reports show it."""
+    return _item_report(
+        item, _deliveries(session, [item.id]).get(item.id, ()), _attempts(session, [item.id]).get(item.id, 0)
+    )
+
+
 def _deliveries(session: Session, ids: list[str]) -> dict[str, tuple[DeliveryReport, ...]]:
     found: dict[str, tuple[DeliveryReport, ...]] = {}
     for row in session.scalars(select(Delivery).where(Delivery.item_id.in_(ids)).order_by(Delivery.id)):

@@ -9,9 +9,9 @@ import pytest
 from common.errors import BadIdentifiers
 from common.recipes import ARCHIVE
 from common.store.folder import FolderStore
-from orchestrator.cli.jobfile import JobFile
 from orchestrator.ingest.identifiers import load_identifiers, put_identifiers
 from orchestrator.ingest.worklist import WorklistRequest
+from orchestrator.jobfile import JobFile
 from orchestrator.jobs import JobRequest, submit
 from orchestrator.ledger.database import open_ledger
 from orchestrator.ledger.schema import Job

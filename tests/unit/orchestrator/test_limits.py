@@ -11,7 +11,7 @@ from sqlalchemy import and_, create_engine, literal, select, true
 
 from common.errors import PolicyError
 from orchestrator.breaker import LONGEST_PAUSE_SECONDS, draw, pause_seconds
-from orchestrator.cli.limiting import parse_limit
+from orchestrator.limit_words import parse_limit
 from orchestrator.limits import DestinationLimit, Gate, parse_rate
 
 PACS = "dicom://PACS@archive:104"

@@ -13,7 +13,7 @@ from common.media import Description, Kind, Steady, VideoStream
 from common.orders import Path, Plan
 from common.recipes import ARCHIVE, LOSSLESS, Profile
 from orchestrator.chunk_policy import Policy, chunks_for
-from orchestrator.cli.jobfile import JobFile
+from orchestrator.jobfile import JobFile
 from orchestrator.jobs import JobRequest
 from orchestrator.planner import plan
 from orchestrator.work import work_digest

@@ -13,8 +13,8 @@ from common.recipes import ARCHIVE, LOSSLESS, Audio
 from common.store.folder import FolderStore
 from common.targets import aimed
 from orchestrator.chunk_policy import Policy, chunks_for, next_recipe
-from orchestrator.cli.jobfile import JobFile
 from orchestrator.cli.migration import Migration
+from orchestrator.jobfile import JobFile
 from orchestrator.planner import plan
 
 ROOT = "1.2.840.10008.1.2.4"

@@ -1,25 +1,27 @@
-"""JOB.toml: one migration written down, for ``cinefarm submit`` (docs/jobs.md)."""
+"""A job written down: JOB.toml of ``cinefarm submit``, a rule of the listener, or a body of the API (docs/jobs.md, docs/api.md)."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from common.errors import PolicyError
+from common.dicom.identifiers import identifiers_key
+from common.errors import PolicyError, UnknownName
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import Audio, Hardware
 from common.store import ObjectStore
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
-from orchestrator.cli.limiting import parse_limit
 from orchestrator.ingest.identifiers import load_identifiers, put_identifiers
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
+from orchestrator.limit_words import parse_limit
 from orchestrator.windows import parse_window
 
 DOCUMENTED = "docs/jobs.md describes every key."
@@ -88,13 +90,15 @@ class JobFile(BaseModel):
             interlaced=self.interlaced, rate=self.rate, dynamic_range=self.dynamic_range, stereo=self.stereo
         )
 
-    def request(self, folder: Path, store: ObjectStore, *, patience_seconds: float = 0.0) -> JobRequest:
+    def request(self, folder: Path | None, store: ObjectStore, *, patience_seconds: float = 0.0) -> JobRequest:
         """What the ledger gets; mapping and rules for identifiers are checked, and go into the object store.
 
-        ``patience_seconds``: of a job that does not name its own.
+        ``folder``: relative paths are below it. None: who asks is on another machine; paths must be absolute, and ``map`` and
+        ``identifiers`` are ids of what was uploaded. ``patience_seconds``: of a job that does not name its own.
 
         Raises:
-            PolicyError: a source or destination is not understood.
+            PolicyError: a source or destination is not understood, or a path is relative where it must not be.
+            UnknownName: nothing was uploaded under such an id.
             BadMapping: the CSV has errors.
             BadIdentifiers: the rules for identifiers have errors.
             StoreFault: the store cannot take them.
@@ -107,13 +111,9 @@ class JobFile(BaseModel):
             self.audio,
             name=self.name,
             priority=self.priority,
-            mapping_key=_put_mapping(Path(_below(folder, self.map)), store, worklist=self.worklist is not None)
-            if self.map
-            else None,
+            mapping_key=self._mapping(folder, store),
             worklist=WorklistRequest.parse(self.worklist, self.accession),
-            identifiers_key=put_identifiers(load_identifiers(Path(_below(folder, self.identifiers))), store)
-            if self.identifiers
-            else None,
+            identifiers_key=self._identifiers(folder, store),
             window=self.window,
             window_policy=self.at_end,
             patience_seconds=patience_seconds if self.patience_hours is None else self.patience_hours * 3600,
@@ -121,16 +121,58 @@ class JobFile(BaseModel):
             accepts=tuple(parse_acceptance(f"{_below(folder, to)} {text}") for to, text in self.accepts.items()),
         )
 
+    def _mapping(self, folder: Path | None, store: ObjectStore) -> str | None:
+        if not self.map:
+            return None
+        if folder is None:
+            return uploaded(store, mapping_key(self.map), "map")
+        path = Path(_below(folder, self.map))
+        return put_mapping(Mapping.load(path, worklist=self.worklist is not None), path.read_bytes(), store)
 
-def _below(folder: Path, text: str) -> str:
-    return text if "://" in text or not text.strip() else str(folder / text)
+    def _identifiers(self, folder: Path | None, store: ObjectStore) -> str | None:
+        if not self.identifiers:
+            return None
+        if folder is None:
+            return uploaded(store, identifiers_key(self.identifiers), "identifiers")
+        return put_identifiers(load_identifiers(Path(_below(folder, self.identifiers))), store)
 
 
-def _put_mapping(path: Path, store: ObjectStore, *, worklist: bool) -> str:
-    """Patient data: it lies in the object store, like the headers that are made of it, never in the ledger."""
-    Mapping.load(path, worklist=worklist)
-    data = path.read_bytes()
-    key = f"mappings/{hashlib.sha256(data).hexdigest()}.csv"
+def _below(folder: Path | None, text: str) -> str:
+    if "://" in text or not text.strip():
+        return text
+    if folder is not None:
+        return str(folder / text)
+    if not text.startswith("/"):
+        raise PolicyError(
+            "a path is relative, and nothing says to what", hint="Write it absolute, as the farm sees it."
+        )
+    return text
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def mapping_key(digest: str) -> str:
+    """Where a mapping CSV with this SHA-256 lies in the store."""
+    return f"mappings/{digest}.csv"
+
+
+def uploaded(store: ObjectStore, key: str, word: str) -> str:
+    """The key itself, when something lies there.
+
+    Raises:
+        UnknownName: nothing was uploaded under the id that the key is made of.
+    """
+    if not _DIGEST.search(key) or store.size(key) is None:
+        raise UnknownName(
+            f"{word} names nothing that was uploaded", hint="Upload it first: its id is in the answer (docs/api.md)."
+        )
+    return key
+
+
+def put_mapping(_checked: Mapping, data: bytes, store: ObjectStore) -> str:
+    """Bring a checked CSV to the store: patient data lies there, like the headers made of it, never in the ledger."""
+    key = mapping_key(hashlib.sha256(data).hexdigest())
     if store.size(key) is None:
         store.put(key, data)
     return key
