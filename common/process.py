@@ -38,6 +38,7 @@ class Finished:
     seconds: float  # wall time
     peak_rss_bytes: int  # ru_maxrss: an upper bound, it counts our own pages before exec
     stderr_tail: str
+    cpu_seconds: float = 0.0  # of the program in all its threads, not of its feeder
 
 
 def call(function: Callable[..., T], *args: object, limits: Limits, what: str) -> T:
@@ -88,7 +89,7 @@ def run(
                 raise ResourceLimit(f"{name} took longer than its limit of {limits.seconds:g} s")
         program.settle_feeder()
         program.check()
-        return Finished(time.monotonic() - started, program.peak_rss_bytes, program.tail())
+        return Finished(time.monotonic() - started, program.peak_rss_bytes, program.tail(), program.cpu_seconds)
 
 
 class _Program:
@@ -103,7 +104,7 @@ class _Program:
         on_line: Callable[[str], None] | None,
         cwd: Path | None,
     ) -> None:
-        self.peak_rss_bytes = 0
+        self.peak_rss_bytes, self.cpu_seconds = 0, 0.0
         self._argv, self._name, self._limits, self._on_line = argv, name, limits, on_line
         self._stderr, self._stdout = bytearray(), bytearray()
         self._feeder: Fork | None = None
@@ -175,12 +176,13 @@ class _Program:
             os.killpg(self._process.pid, number)
 
     def _reap(self, flags: int) -> bool:
-        """wait4 rather than Popen.wait: it tells the child's own use of memory."""
+        """wait4 rather than Popen.wait: it tells the child's own use of memory and time."""
         if self._process.returncode is None:
             pid, status, usage = os.wait4(self._process.pid, flags)
             if pid:
                 self._process.returncode = os.waitstatus_to_exitcode(status)
                 self.peak_rss_bytes = usage.ru_maxrss * 1024  # Linux counts in KiB
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
         return self._process.returncode is not None
 
     def ended(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from common.destinations import FolderDestination, parse_destination
 from common.logs import logger
 from common.orders import TranscodeDone
+from common.searches import month_of, outdated
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator.control import cancel_items
@@ -57,6 +59,7 @@ def reconcile(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[], boo
             mend_orphaned(ledger, job_id)
             reopen(ledger, job_id, [State.PRODUCED], lambda item, _: not _stored(store, item), stopped=stopped)
     delete_orphans(ledger, store, stopped=stopped)
+    delete_searches(store, now(), stopped=stopped)
     forget_settled(ledger, store, stopped=stopped)
 
 
@@ -145,6 +148,20 @@ def delete_orphans(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[]
             store.delete(key)
             log.info("orphan_deleted", key=key)
             deleted += 1
+    return deleted
+
+
+def delete_searches(store: ObjectStore, moment: datetime, *, stopped: Callable[[], bool] = never) -> int:
+    """Delete results of quality searches that nobody has used in this month or the one before; returns how many."""
+    deleted = 0
+    for prefix in outdated(month_of(moment)):
+        for key in store.keys(prefix):
+            if stopped():
+                return deleted
+            store.delete(key)
+            deleted += 1
+    if deleted:
+        log.info("searches_deleted", count=deleted)
     return deleted
 
 

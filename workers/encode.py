@@ -82,6 +82,7 @@ class Encoded(Wrapped):
     stride: int = 1  # each so-many-th frame was measured
     mapping: tuple[Shown, ...] = ()  # a rate that was made constant: which frames are shown how often
     searched: Searched | None = None  # how its quality number was found; None: it was given
+    cpu_seconds: float = 0.0  # FFmpeg's, all threads together
 
 
 def encode(
@@ -152,6 +153,7 @@ def encode(
         encoder_version=written.encoder_version,
         complaints=ADDRESS.sub("", finished.stderr_tail),
         mapping=mapping,
+        cpu_seconds=finished.cpu_seconds,
     )
 
 

@@ -96,6 +96,8 @@ def curve(searched: Searched) -> dict[str, Any]:
                 "frames": probe.frames,
                 "video_bytes": probe.video_bytes,
                 "seconds": round(probe.seconds, 3),
+                "cpu_seconds": round(probe.cpu_seconds, 3),
+                "part_of_peak_rate": probe.load,
                 "scores": {metric: pooled.model_dump(mode="json") for metric, pooled in probe.pooled.items()},
             }
             for probe in probes
@@ -107,6 +109,8 @@ def curve(searched: Searched) -> dict[str, Any]:
         "probes": rows(searched.probes),
         "wholes": rows(searched.wholes) if searched.sampled else [],
         "why_not_sampled": searched.why_not,
+        "remembered": searched.remembered,
+        "peak_rate_used_up": searched.capped,
     }
 
 

@@ -28,6 +28,14 @@ NEAR = 4
 """Steps between two probes within which the scores in between are taken as known."""
 
 
+CAPPED = 0.85
+"""Mean rate as a part of the peak rate from which on the buffer, not the number, decides what is coded (mpeg2video: 0.9 is its
+mean rate, workers.ffmpeg.mpeg2): a finer number gives the same bytes."""
+
+WHOLE_TRIES = 2
+"""Whole encodes after one that missed its gate; then the next rung of the ladder, which is a large step finer, has its turn."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """One encode at one number, of samples or of the whole."""
@@ -37,21 +45,40 @@ class Probe:
     frames: int
     video_bytes: int
     seconds: float  # wall time
+    cpu_seconds: float = 0.0  # FFmpeg's, all threads together
+    load: float = 0.0  # mean rate as a part of the peak rate that the level and the recipe allow
+
+    @property
+    def capped(self) -> bool:
+        """The peak rate, not the number, decided its quality."""
+        return self.load >= CAPPED
 
 
 @dataclass(frozen=True)
-class Searched:
-    """The curve that led to a result: every probe, and which numbers the whole was encoded at."""
+class Curve:
+    """What is known of a video under one recipe and gate."""
 
-    probes: tuple[Probe, ...]
-    wholes: tuple[Probe, ...]
-    sampled: bool  # False: each probe was an encode of the whole
+    probes: tuple[Probe, ...] = ()
+    wholes: tuple[Probe, ...] = ()
+
+
+@dataclass(frozen=True)
+class Searched(Curve):
+    """The curve that led to a result: every probe, and which numbers the whole was encoded at, the result's last."""
+
+    sampled: bool = True  # False: each probe was an encode of the whole
     why_not: str = ""  # samples could not be taken; the recipe's own number was used
+    remembered: int = 0  # encodes that an earlier search had made
 
     @property
     def chosen(self) -> int:
         """The number of the result."""
         return self.wholes[-1].crf
+
+    @property
+    def capped(self) -> bool:
+        """No finer number would have been better."""
+        return self.wholes[-1].capped
 
 
 def next_probe(probes: Sequence[Probe], gate: Gate, search: Search, *, exact: bool) -> int | None:
@@ -65,6 +92,9 @@ def next_probe(probes: Sequence[Probe], gate: Gate, search: Search, *, exact: bo
         return None
     best = predicted_best(probes, gate, search, margin=0 if exact else 1)
     known = {probe.crf for probe in probes}
+    finest = min(probes, key=lambda probe: probe.crf)
+    if exact and finest.capped and not meets(finest, gate):
+        return None  # the peak rate is used up: no finer one is better, and coarser ones are worse
     if best is None:  # the finest has been tried, or is tried now
         return None if search.finest in known else search.finest
     if best in known:
@@ -91,8 +121,26 @@ def predicted_best(probes: Sequence[Probe], gate: Gate, search: Search, *, margi
 
 def best_passing(probes: Sequence[Probe], gate: Gate) -> Probe | None:
     """The highest probe that meets the gate as measured."""
-    passing = [probe for probe in probes if all(met(_value(probe, each), each) for each in gate.thresholds)]
-    return max(passing, key=lambda probe: probe.crf, default=None)
+    return max((probe for probe in probes if meets(probe, gate)), key=lambda probe: probe.crf, default=None)
+
+
+def meets(probe: Probe, gate: Gate) -> bool:
+    """Whether it meets the gate as measured."""
+    return all(met(_value(probe, each), each) for each in gate.thresholds)
+
+
+def next_whole(curve: Curve, gate: Gate, search: Search, given: int) -> int | None:
+    """The number to encode the whole at; None: the last one is the result, whether or not it has met the gate.
+
+    ``given``: what is taken when there are no samples. Each number is finer than the one before, so this ends.
+    """
+    if not curve.wholes:
+        best = predicted_best(curve.probes, gate, search, margin=1) if curve.probes else given
+        return search.finest if best is None else best
+    last = curve.wholes[-1]
+    if not curve.probes or meets(last, gate) or last.capped or len(curve.wholes) > WHOLE_TRIES:
+        return None
+    return step_finer(curve.probes, curve.wholes, gate, search)
 
 
 def step_finer(samples: Sequence[Probe], wholes: Sequence[Probe], gate: Gate, search: Search) -> int | None:

@@ -57,6 +57,7 @@ class MediaInput:
     full_range: bool | None  # of YCbCr; None: not YCbCr, or untagged
     matrix: str | None  # FFmpeg's name of the YCbCr matrix; None: not YCbCr, or untagged
     seekable: bool  # FFmpeg reads a real file: an MP4 with moov at the end works
+    frames_apart: bool = False  # ``feed`` takes ``first`` and ``last``, and can be called again for more frames
 
 
 def open_source(path: Path, description: Description, scratch: Path) -> MediaInput:
@@ -177,6 +178,7 @@ def _frames(path: Path, description: Description) -> MediaInput:
         full_range=form.full_range,
         matrix=form.matrix,
         seekable=False,
+        frames_apart=not times,
     )
 
 

@@ -2,32 +2,122 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from common.errors import CinefarmError, InternalFault, LeaseLost
 from common.ffmpeg import ffmpeg_program
 from common.handling import treated
 from common.logs import logger
 from common.media import Description
-from common.orders import Plan
+from common.orders import Plan, Pooled
 from common.recipes import Gate, Recipe, Search
 from common.settings import Settings
+from workers.effort import Effort
 from workers.encode import Asked, Encoded, Report, cores, encode, limits_of, run_ffmpeg, shape_of, temporary
 from workers.ffmpeg.parse import ProgressReader, read_scores
-from workers.ffmpeg.sample_command import sample_command, windows
+from workers.ffmpeg.sample_command import Window, sample_command, sample_windows
 from workers.measuring import measurement_of
 from workers.quality import pool
-from workers.search import Probe, Searched, best_passing, next_probe, predicted_best, step_finer
+from workers.search import Curve, Probe, Searched, best_passing, next_probe, next_whole
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput
 
 log = logger(__name__)
 
-WHOLE_TRIES = 2
-"""Whole encodes after one that missed its gate; then the next rung of the ladder, which is a large step finer, has its turn."""
+Made = TypeVar("Made")
+Made_co = TypeVar("Made_co", covariant=True)
+
+
+class Memory(Protocol):
+    """What earlier searches of the same video by the same recipe, gate and tools have found."""
+
+    def recall(self) -> Curve:
+        """The curve as far as it is known; empty when it is not."""
+        ...
+
+    def keep(self, curve: Curve) -> None:
+        """Remember it. What cannot be kept is not: a search must not fail by it."""
+        ...
+
+
+class NoMemory:
+    """Every search begins anew."""
+
+    def recall(self) -> Curve:
+        """Nothing is known."""
+        return Curve()
+
+    def keep(self, curve: Curve) -> None:
+        """Nothing is kept."""
+
+
+class Work(Protocol[Made_co]):
+    """A video, or a part of one, that can be encoded at any number."""
+
+    def sample(self, crf: int) -> Probe:
+        """Encode and measure a few places of it."""
+        ...
+
+    def whole(self, crf: int) -> tuple[Made_co, Probe]:
+        """Encode and measure all of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Looking(Generic[Made]):
+    """One search by samples."""
+
+    work: Work[Made]
+    gate: Gate
+    search: Search
+    given: int  # the number that is taken where samples cannot be had
+    memory: Memory = field(default_factory=NoMemory)
+
+    def result(self) -> tuple[Made, Searched]:
+        """Look for the number by samples, confirm it on the whole; where that misses, step finer.
+
+        A result that still misses the gate is the finest one that was tried, and its scores say so. At most
+        ``search.probes`` samples and ``WHOLE_TRIES`` + 1 wholes are encoded.
+
+        Raises:
+            CinefarmError: of encoding the whole.
+        """
+        known = self.memory.recall()
+        probes, why_not = self._probes(known)
+        curve = Curve(probes, known.wholes if probes else ())
+        remembered = len(known.probes) + len(known.wholes) if probes else 0
+        crf, made = self._next(curve), None
+        while crf is not None or made is None:
+            crf = curve.wholes[-1].crf if crf is None else crf  # an earlier search's result, which is not here
+            made, whole = self.work.whole(crf)
+            curve = replace(curve, wholes=(*(one for one in curve.wholes if one.crf != crf), whole))
+            if probes:
+                self.memory.keep(curve)
+            crf = self._next(curve)
+            if crf is not None:
+                log.info("search_stepped_finer", missed=whole.crf, next=crf)
+        return made, Searched(curve.probes, curve.wholes, sampled=True, why_not=why_not, remembered=remembered)
+
+    def _next(self, curve: Curve) -> int | None:
+        return next_whole(curve, self.gate, self.search, self.given)
+
+    def _probes(self, known: Curve) -> tuple[tuple[Probe, ...], str]:
+        """The curve of the samples; a source that cannot be sampled gives none, and the reason."""
+        probes = known.probes
+        try:
+            while (crf := next_probe(probes, self.gate, self.search, exact=False)) is not None:
+                probes = (*probes, self.work.sample(crf))
+                self.memory.keep(Curve(probes))
+        except LeaseLost:
+            raise
+        except CinefarmError as error:  # the whole encode says what is wrong with the source, or manages without
+            log.warning("sampling_failed", code=error.code)
+            return (), f"{error.code}: {error.message}"
+        return probes, ""
 
 
 @dataclass(frozen=True)
@@ -37,9 +127,10 @@ class Encoding:
     media: MediaInput
     description: Description
     plan: Plan
+    output: Path
     scratch: Path
     settings: Settings
-    progress: Report | None
+    effort: Effort
     cancelled: Asked | None
 
     @property
@@ -49,24 +140,95 @@ class Encoding:
             raise InternalFault("an encode was planned without a recipe")
         return self.plan.recipe
 
-    def at(self, crf: int) -> Plan:
-        """The same plan at one number, without a search."""
-        return self.plan.model_copy(update={"recipe": self.recipe.model_copy(update={"crf": crf, "search": None})})
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second of what is encoded."""
+        return treated(self.description.video, self.plan.handling).frame_rate
 
-    def whole(self, crf: int, output: Path) -> tuple[Encoded, Probe]:
+    def at(self, crf: int) -> Recipe:
+        """The plan's at one number, without a search."""
+        return self.recipe.model_copy(update={"crf": crf, "search": None})
+
+    def whole(self, crf: int) -> tuple[Encoded, Probe]:
         """Encode all of it. Raises: see workers.encode.encode."""
+        return self.into(self.output, crf)
+
+    def into(self, output: Path, crf: int) -> tuple[Encoded, Probe]:
+        """Encode all of it into this file. Raises: see workers.encode.encode."""
         made = encode(
             self.media,
             self.description,
-            self.at(crf),
+            self.plan.model_copy(update={"recipe": self.at(crf)}),
             output,
             self.scratch,
             settings=self.settings,
-            progress=self.progress,
+            progress=self.effort.whole(),
             cancelled=self.cancelled,
         )
-        pooled = pool(made.scores, self.description.video.frame_rate, made.stride)
-        return made, Probe(crf, pooled, made.frame_count, made.size_bytes, made.seconds)
+        pooled = pool(made.scores, self.rate, made.stride)
+        return made, self._probe(crf, pooled, made.frame_count, made.size_bytes, made.seconds, made.cpu_seconds)
+
+    def sample(self, crf: int) -> Probe:
+        """Encode and measure the samples. Raises: see workers.encode.encode."""
+        video = treated(self.description.video, self.plan.handling)
+        recipe = self.at(crf)
+        shape = shape_of(self.media, self.description, self.plan, recipe)
+        chosen = self._windows()
+        media = _fed(self.media, chosen)
+        aside = self.scratch / "sample.nut"
+        measurement = measurement_of(
+            self.plan.gate,
+            (shape.width, shape.height),
+            cores(shape.width * shape.height),
+            log="sample-scores.csv",
+            strided=False,
+            needed_only=True,
+        )
+        argv = sample_command(
+            ffmpeg_program(),
+            replace(media, frame_rate=video.frame_rate),
+            self.description.model_copy(update={"video": video}),
+            shape,
+            recipe,
+            () if media is not self.media else chosen,
+            seekable=media.seekable,
+            output=aside,
+            measurement=measurement,
+            render_node=self.settings.render_node,
+        )
+        limits = limits_of(recipe, video.frame_count, video.frame_rate, self.settings)
+        reader = ProgressReader(self.effort.sample(sum(window.last - window.first for window in chosen)))
+        with temporary(aside, *(self.scratch / name for name in measurement.files)):
+            finished = run_ffmpeg(argv, media, limits, reader, self.cancelled, self.scratch, recipe)
+            frames = reader.last.frame if reader.last else 0
+            pooled = pool(read_scores(self.scratch, measurement, frames), self.rate)
+            size = aside.stat().st_size
+        return self._probe(crf, pooled, frames, size, finished.seconds, finished.cpu_seconds)
+
+    def _probe(
+        self, crf: int, pooled: dict[str, Pooled], frames: int, size_bytes: int, seconds: float, cpu: float
+    ) -> Probe:
+        load = size_bytes * 8 * float(self.rate) / (frames * self.recipe.max_rate_kbit * 1000)
+        return Probe(crf, pooled, frames, size_bytes, seconds, cpu, round(load, 4))
+
+    def _windows(self) -> tuple[Window, ...]:
+        video, search = self.description.video, self.recipe.search
+        if search is None:
+            raise InternalFault("samples were asked for without a search")
+        return sample_windows(video.frame_count, video.duration_ms / 1000, search)
+
+
+def _fed(media: MediaInput, chosen: tuple[Window, ...]) -> MediaInput:
+    """Frames that lie apart are fed alone: the others need not be decoded. What else comes through a pipe comes whole."""
+    feed = media.feed
+    if feed is None or not media.frames_apart:
+        return media
+
+    def some(out: BinaryIO) -> None:
+        for window in chosen:
+            cast(Any, feed)(out, first=window.first, last=window.last)
+
+    return replace(media, feed=some, frame_count=sum(window.last - window.first for window in chosen))
 
 
 def encode_by_plan(
@@ -79,15 +241,17 @@ def encode_by_plan(
     settings: Settings,
     progress: Report | None = None,
     cancelled: Asked | None = None,
+    memory: Memory | None = None,
 ) -> Encoded:
     """Encode by ``plan.recipe``; where it has a search, at the highest number whose result meets ``plan.gate``.
 
-    A result that still misses the gate is the finest one that was tried, and its scores say so.
+    ``memory``: what is known of this video under this plan. Progress counts the probes too.
 
     Raises:
         CinefarmError: see workers.encode.encode.
     """
-    work = Encoding(media, description, plan, scratch, settings, progress, cancelled)
+    effort = Effort(progress, description.video.frame_count)
+    work = Encoding(media, description, plan, output, scratch, settings, effort, cancelled)
     search, gate = work.recipe.search, plan.gate
     if search is None:
         return encode(
@@ -95,92 +259,37 @@ def encode_by_plan(
         )
     if gate is None:
         raise InternalFault("a search was planned without a gate")
-    short = description.video.duration_ms <= search.whole_seconds * 1000
-    made, searched = (_by_wholes if short else _by_samples)(work, gate, search, output)
+    memory = memory or NoMemory()
+    if description.video.duration_ms <= search.whole_seconds * 1000:
+        made, searched = _by_wholes(work, gate, search, memory)
+    else:
+        made, searched = Looking(work, gate, search, work.recipe.crf, memory).result()
     return replace(made, searched=searched)
 
 
-def _by_wholes(work: Encoding, gate: Gate, search: Search, output: Path) -> tuple[Encoded, Searched]:
+def _by_wholes(work: Encoding, gate: Gate, search: Search, memory: Memory) -> tuple[Encoded, Searched]:
     """A short clip is its own sample: the best of its encodes is the result."""
-    probes: list[Probe] = []
-    kept: dict[int, Encoded] = {}
-    while (crf := next_probe(probes, gate, search, exact=True)) is not None:
-        made, probe = work.whole(crf, work.scratch / f"probe-{crf}")
-        probes.append(probe)
+    known = memory.recall().probes
+    probes, kept = list(known), dict[int, Encoded]()
+
+    def make(crf: int) -> Probe:
+        made, probe = work.into(work.scratch / f"probe-{crf}", crf)
         kept[crf] = made
-        wanted = best_passing(probes, gate) or min(probes, key=lambda one: one.crf)
-        for other in [other for other in kept if other != wanted.crf]:
+        return probe
+
+    while (crf := next_probe(probes, gate, search, exact=True)) is not None:
+        probes.append(make(crf))
+        memory.keep(Curve(tuple(probes)))
+        for other in [other for other in kept if other != _wanted(probes, gate).crf]:
             kept.pop(other).path.unlink()
-    (result,) = kept.values()
-    (crf,) = kept
-    result.path.replace(output)
-    last = next(probe for probe in probes if probe.crf == crf)
-    return replace(result, path=output), Searched(tuple(probes), (last,), sampled=False)
+    last = _wanted(probes, gate)
+    if last.crf not in kept:  # an earlier search's, which is not here
+        make(last.crf)
+    result = kept[last.crf]
+    result.path.replace(work.output)
+    searched = Searched(tuple(probes), (last,), sampled=False, remembered=len(known))
+    return replace(result, path=work.output), searched
 
 
-def _by_samples(work: Encoding, gate: Gate, search: Search, output: Path) -> tuple[Encoded, Searched]:
-    """Look for the number by samples, confirm it on the whole; where that misses, step finer."""
-    probes, why_not = _probes(work, gate, search)
-    crf = predicted_best(probes, gate, search, margin=1) if probes else work.recipe.crf
-    crf = search.finest if crf is None else crf
-    wholes: list[Probe] = []
-    while True:
-        made, whole = work.whole(crf, output)
-        wholes.append(whole)
-        finer = step_finer(probes, wholes, gate, search) if probes else None
-        if best_passing([whole], gate) or finer is None or len(wholes) > WHOLE_TRIES:
-            return made, Searched(tuple(probes), tuple(wholes), sampled=True, why_not=why_not)
-        log.info("search_stepped_finer", missed=crf, next=finer)
-        crf = finer
-
-
-def _probes(work: Encoding, gate: Gate, search: Search) -> tuple[list[Probe], str]:
-    """The curve of the samples; a source that cannot be sampled gives none, and the reason."""
-    probes: list[Probe] = []
-    try:
-        while (crf := next_probe(probes, gate, search, exact=False)) is not None:
-            probes.append(_sample(work, crf, search))
-    except LeaseLost:
-        raise
-    except CinefarmError as error:  # the whole encode says what is wrong with the source, or manages without
-        log.warning("sampling_failed", code=error.code)
-        return [], f"{error.code}: {error.message}"
-    return probes, ""
-
-
-def _sample(work: Encoding, crf: int, search: Search) -> Probe:
-    recipe = work.at(crf).recipe
-    if recipe is None:
-        raise InternalFault("an encode was planned without a recipe")
-    video = treated(work.description.video, work.plan.handling)
-    shape = shape_of(work.media, work.description, work.plan, recipe)
-    source = work.description.video
-    chosen = windows(source.frame_count, source.duration_ms / 1000, share=search.share, count=search.samples)
-    aside = work.scratch / "sample.nut"
-    measurement = measurement_of(
-        work.plan.gate,
-        (shape.width, shape.height),
-        cores(shape.width * shape.height),
-        log="sample-scores.csv",
-        strided=False,
-        needed_only=True,
-    )
-    argv = sample_command(
-        ffmpeg_program(),
-        replace(work.media, frame_rate=video.frame_rate),
-        work.description.model_copy(update={"video": video}),
-        shape,
-        recipe,
-        chosen,
-        seekable=work.media.seekable,
-        output=aside,
-        measurement=measurement,
-        render_node=work.settings.render_node,
-    )
-    limits = limits_of(recipe, video.frame_count, video.frame_rate, work.settings)
-    reader = ProgressReader(None)
-    with temporary(aside, *(work.scratch / name for name in measurement.files)):
-        finished = run_ffmpeg(argv, work.media, limits, reader, work.cancelled, work.scratch, recipe)
-        frames = reader.last.frame if reader.last else 0
-        pooled = pool(read_scores(work.scratch, measurement, frames), video.frame_rate)
-        return Probe(crf, pooled, frames, aside.stat().st_size, finished.seconds)
+def _wanted(probes: list[Probe], gate: Gate) -> Probe:
+    return best_passing(probes, gate) or min(probes, key=lambda one: one.crf)

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InternalFault, ProgramFailed, UnreadableSource
 from common.logs import logger
 from common.media import Description, Kind
-from common.orders import Finding, InstancePart, Pooled, TranscodeDone, TranscodeOrder, Verdict
+from common.orders import Finding, InstancePart, Plan, Pooled, TranscodeDone, TranscodeOrder, Verdict
 from common.orders import Path as Way
 from common.process import Limits, call
 from common.settings import Settings
@@ -30,6 +31,7 @@ from workers.local import local_source
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 from workers.search import Searched
+from workers.search_memory import memory_of
 from workers.target import encode_by_plan
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def transcode(
         return finish(order, store, scratch, settings, attempt, produced, None)
     with local_source(store, order.source_key, scratch, attempt.check) as source:
         check_unchanged(source, order.description)
-        produced = _produce(order, source, scratch, settings, attempt)
+        produced = _produce(order, source, store, scratch, settings, attempt)
         return finish(order, store, scratch, settings, attempt, produced, source)
 
 
@@ -189,7 +191,9 @@ def check_unchanged(source: Path, description: Description) -> None:
         )
 
 
-def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Settings, attempt: Attempt) -> Produced:
+def _produce(
+    order: TranscodeOrder, source: Path, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt
+) -> Produced:
     description, plan = order.description, order.plan
     if plan.path is Way.KEEP or plan.header_only:
         return Produced(Payload(source, Taken.WHOLE, description))
@@ -197,7 +201,7 @@ def _produce(order: TranscodeOrder, source: Path, scratch: Path, settings: Setti
         return Produced(own)
     from workers.sources import open_source
 
-    return _through_ffmpeg(order, open_source(source, description, scratch), scratch, settings, attempt)
+    return _through_ffmpeg(order, open_source(source, description, scratch), store, scratch, settings, attempt)
 
 
 def _produced_from_afar(
@@ -212,21 +216,27 @@ def _produced_from_afar(
     if media is None:
         return None
     try:
-        return _through_ffmpeg(order, media, scratch, settings, attempt)
+        return _through_ffmpeg(order, media, store, scratch, settings, attempt)
     except (UnreadableSource, ProgramFailed) as error:
         log.warning("read_from_afar_failed", code=error.code)
         return None
 
 
 def _through_ffmpeg(
-    order: TranscodeOrder, media: MediaInput, scratch: Path, settings: Settings, attempt: Attempt
+    order: TranscodeOrder,
+    media: MediaInput,
+    store: ObjectStore,
+    scratch: Path,
+    settings: Settings,
+    attempt: Attempt,
 ) -> Produced:
     description, plan, output = order.description, order.plan, scratch / "output"
 
     def report(progress: Progress) -> None:
         attempt.report(min(1.0, progress.frame / description.video.frame_count))
 
-    work = encode_by_plan if plan.path is Way.ENCODE else rewrap
+    memory = memory_of(store, description, plan)
+    work = partial(encode_by_plan, memory=memory) if plan.path is Way.ENCODE else rewrap
     wrapped = work(
         media, description, plan, output, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
     )
@@ -239,7 +249,7 @@ def _through_ffmpeg(
     check_device(plan, payload.output, pooled, wrapped.argv)
     limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
     colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)
-    verdict = judge(pooled, plan.gate, also=colours.misses)
+    verdict = judge(pooled, plan.gate, also=(*colours.misses, *_capped(pooled, plan, wrapped.searched)))
     return Produced(
         payload,
         verdict,
@@ -251,6 +261,17 @@ def _through_ffmpeg(
         mapping=wrapped.mapping,
         searched=wrapped.searched,
         colours=colours,
+    )
+
+
+def _capped(pooled: dict[str, Pooled], plan: Plan, searched: Searched | None) -> tuple[str, ...]:
+    """Why no finer number was tried, or would help, where the gate was missed at the stream's peak rate."""
+    if plan.gate is None or plan.recipe is None or judge(pooled, plan.gate).passed:
+        return ()
+    if searched is None or not searched.capped:
+        return ()
+    return (
+        f"the target's peak rate of {plan.recipe.max_rate_kbit} kbit/s is used up: a finer number gives the same picture",
     )
 
 

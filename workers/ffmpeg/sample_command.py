@@ -10,7 +10,7 @@ from typing import Any
 import ffmpeg
 
 from common.media import Description
-from common.recipes import Recipe
+from common.recipes import Recipe, Search
 from workers.ffmpeg.command import Source, compiled, exact_crop, input_of, with_measurement
 from workers.ffmpeg.conversion import Conversion
 from workers.ffmpeg.encoders import encoder_of
@@ -25,6 +25,15 @@ class Window:
     last: int
     start: float
     seconds: float
+
+
+def sample_windows(frames: int, seconds: float, search: Search) -> tuple[Window, ...]:
+    """What a search looks at: ``search.share`` of the video, and at least ``search.least_seconds``, in a place for each
+    ``search.apart_seconds``, within the search's bounds of their number.
+    """
+    share = min(1.0, max(search.share, search.least_seconds / max(seconds, 1e-3)))
+    count = max(search.samples, min(search.most_samples, round(seconds / search.apart_seconds)))
+    return windows(frames, seconds, share=share, count=count)
 
 
 def windows(frames: int, seconds: float, *, share: float, count: int) -> tuple[Window, ...]:
@@ -55,7 +64,8 @@ def sample_command(
 ) -> list[str]:
     """Encode the samples one behind the other and measure each of their frames.
 
-    A file is sought at each sample; what comes through a pipe is decoded as a whole, and the rest dropped.
+    A file is sought at each sample; what comes through a pipe is decoded as a whole, and the rest dropped. Without
+    ``samples`` nothing else comes through it.
 
     Raises:
         UnsupportedSource: no command is written for this encoder.
@@ -86,5 +96,7 @@ def sought(source: Source, options: dict[str, str | None], samples: Sequence[Win
 
 def selected(source: Source, options: dict[str, str | None], samples: Sequence[Window]) -> Any:
     """The samples of what comes through a pipe, where nothing can be sought."""
+    if not samples:
+        return input_of(source, **options)["V:0"]
     spans = "+".join(f"between(n,{sample.first},{sample.last - 1})" for sample in samples)
     return input_of(source, **options)["V:0"].filter("select", expr=spans)
