@@ -1,12 +1,15 @@
 """What people may do with a job: find, pause, resume, cancel, retry, give priority. All of it is written into the ledger alone.
 
 The dispatcher reads it before anything goes out, and the watcher's next sweep (one second) withdraws what is out already:
-so it works without the broker, and survives the death of whoever asked.
+so it works without the broker, and survives the death of whoever asked. Who asked (``by``; None: the user of the operating system)
+and why stands beside it in the ledger (orchestrator.ledger.decisions).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import null, select, update
 from sqlalchemy.orm import Session
@@ -17,6 +20,7 @@ from common.logs import logger
 from common.stages import ENDS, TRANSITIONS, State
 from orchestrator.ledger.audit import note_all
 from orchestrator.ledger.database import Sessions, in_transaction
+from orchestrator.ledger.decisions import What, decided
 from orchestrator.ledger.schema import Item, Job, now
 from orchestrator.limits import Policy
 from orchestrator.windows import parse_window
@@ -47,25 +51,28 @@ def find_job(session: Session, text: str) -> Job:
     raise UnknownName("there is no such job", hint=hint)
 
 
-def pause(ledger: Sessions, job_id: str, *, stop_running: bool = False) -> None:
+def pause(ledger: Sessions, job_id: str, *, stop_running: bool = False, by: str | None = None, why: str = "") -> None:
     """Nothing new goes out. What runs ends, or is stopped as well (``stop_running``); the items wait, nobody is blamed."""
-    _set(ledger, job_id, paused=True, halted=stop_running)
+    decision = Asked(What.PAUSED, by, why, {"stop_running": stop_running})
+    _set(ledger, job_id, decision, paused=True, halted=stop_running)
     log.info("job_paused", job=job_id, stop_running=stop_running)
 
 
-def resume(ledger: Sessions, job_id: str) -> None:
+def resume(ledger: Sessions, job_id: str, *, by: str | None = None, why: str = "") -> None:
     """Go on with a paused job."""
-    _set(ledger, job_id, paused=False, halted=False)
+    _set(ledger, job_id, Asked(What.RESUMED, by, why), paused=False, halted=False)
     log.info("job_resumed", job=job_id)
 
 
-def set_priority(ledger: Sessions, job_id: str, priority: int) -> None:
+def set_priority(ledger: Sessions, job_id: str, priority: int, *, by: str | None = None, why: str = "") -> None:
     """Higher goes first, from the next order on."""
-    _set(ledger, job_id, priority=priority)
+    _set(ledger, job_id, Asked(What.PRIORITY, by, why, {"priority": priority}), priority=priority)
     log.info("job_priority", job=job_id, priority=priority)
 
 
-def set_window(ledger: Sessions, job_id: str, window: str | None, at_end: str | None) -> None:
+def set_window(
+    ledger: Sessions, job_id: str, window: str | None, at_end: str | None, *, by: str | None = None, why: str = ""
+) -> None:
     """When work may go out (empty: always) and what becomes of running work when the window closes; None: as it is.
 
     Raises:
@@ -75,13 +82,13 @@ def set_window(ledger: Sessions, job_id: str, window: str | None, at_end: str | 
         parse_window(window)
     values: dict[str, object] = {} if window is None else {"window": window or None}
     values |= {} if at_end is None else {"window_policy": Policy(at_end).value}
-    _set(ledger, job_id, **values)
+    _set(ledger, job_id, Asked(What.WINDOW, by, why, dict(values)), **values)
     log.info("job_window", job=job_id)
 
 
-def cancel(ledger: Sessions, job_id: str) -> int:
+def cancel(ledger: Sessions, job_id: str, *, by: str | None = None, why: str = "") -> int:
     """End a job: items that have not ended are cancelled, what runs is stopped. Returns how many items. Done items stay."""
-    _set(ledger, job_id, cancelled=True)
+    _set(ledger, job_id, Asked(What.CANCELLED, by, why), cancelled=True)
     count = cancel_items(ledger, job_id)
     log.info("job_cancelled", job=job_id, items=count)
     return count
@@ -93,7 +100,7 @@ def cancel_items(ledger: Sessions, job_id: str) -> int:
     return _change_items(ledger, job_id, [state for state in State if state not in ENDS], values)
 
 
-def retry(ledger: Sessions, job_id: str, *, quarantined: bool = False) -> int:
+def retry(ledger: Sessions, job_id: str, *, quarantined: bool = False, by: str | None = None, why: str = "") -> int:
     """Start failed and cancelled items again from their sources (``quarantined``: those as well). Returns how many.
 
     A cancelled job is open again, and sources that could not be listed are listed again.
@@ -103,6 +110,7 @@ def retry(ledger: Sessions, job_id: str, *, quarantined: bool = False) -> int:
         job.cancelled = False
         if job.listing == "failed":
             job.listing, job.problem = "listing", ""
+        decided(session, What.RETRIED, by=by, job_id=job_id, why=why, quarantined=quarantined)
     states = [State.FAILED, State.CANCELLED, *([State.QUARANTINED] if quarantined else [])]
     count = _change_items(ledger, job_id, states, fresh())
     log.info("job_retried", job=job_id, items=count)
@@ -127,8 +135,19 @@ def fresh() -> dict[str, object]:
     }
 
 
-def _set(ledger: Sessions, job_id: str, **values: object) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A decision that is carried out and written down at once."""
+
+    what: What
+    by: str | None
+    why: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def _set(ledger: Sessions, job_id: str, asked: Asked, **values: object) -> None:
     def work(session: Session) -> None:
+        decided(session, asked.what, by=asked.by, job_id=job_id, why=asked.why, **asked.detail)
         session.execute(update(Job).where(Job.id == job_id).values(**values))
 
     in_transaction(ledger, work)

@@ -30,6 +30,7 @@ from orchestrator.ingest.mapping import Mapping, header_json
 from orchestrator.ingest.sources import parse_source
 from orchestrator.ingest.worklist import Supplier, Supply, WorklistRequest
 from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.decisions import What, decided
 from orchestrator.ledger.locks import lock_transaction
 from orchestrator.ledger.schema import Item, Job, now
 from orchestrator.limits import DestinationLimit, limit_destination
@@ -91,15 +92,19 @@ def normalised(sources: Sequence[str], destinations: Sequence[str]) -> tuple[tup
     )
 
 
-def submit(ledger: Sessions, request: JobRequest) -> str:
-    """The id of the job for this request: the one that exists, else a new one."""
+def submit(ledger: Sessions, request: JobRequest, *, by: str | None = None) -> str:
+    """The id of the job for this request: the one that exists, else a new one. ``by``: see ``enter``."""
     with ledger.begin() as session:
-        return enter(session, request).id
+        return enter(session, request, by=by).id
 
 
-def enter(session: Session, request: JobRequest) -> Job:
-    """The job for this request, in a transaction: the one that exists, else a new one; its sources are to be listed."""
+def enter(session: Session, request: JobRequest, *, by: str | None = None) -> Job:
+    """The job for this request, in a transaction: the one that exists, else a new one; its sources are to be listed.
+
+    ``by``: who asked, for the record of decisions; None: the user of the operating system.
+    """
     lock_transaction(session, f"submit:{request.key}")
+    again = True
     job = session.scalars(select(Job).where(Job.key == request.key).with_for_update(key_share=True)).first()
     if job is None:
         job = Job(
@@ -112,7 +117,9 @@ def enter(session: Session, request: JobRequest) -> Job:
             identifiers_key=request.identifiers_key,
         )
         session.add(job)
+        again = False
         log.info("job_submitted", job=job.id)
+    decided(session, What.SUBMITTED, by=by, job_id=job.id, again=again)
     job.name, job.priority = request.name or job.name or "", request.priority
     job.window, job.window_policy = request.window, request.window_policy
     job.patience_seconds = request.patience_seconds

@@ -321,6 +321,25 @@ class StateChange(Base):
     order_id: Mapped[str] = mapped_column(String(32), default="")  # whose answer or loss it follows; empty: nobody's
 
 
+class Decision(Base):
+    """What a person decided (orchestrator.ledger.decisions). No foreign keys: the record outlives the job."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("decisions_job", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(32), unique=True)  # what items and orders name it by
+    at: Mapped[datetime] = mapped_column(default=now)
+    by: Mapped[str] = mapped_column(
+        String(128)
+    )  # a user of the operating system, or the name the API knows its caller by
+    what: Mapped[str] = mapped_column(String(32))  # orchestrator.ledger.decisions.What
+    job_id: Mapped[str] = mapped_column(String(32), default="")  # empty: no job's
+    item_id: Mapped[str | None] = mapped_column(String(32))  # None: the job as a whole
+    why: Mapped[str] = mapped_column(Text, default="")
+    detail: Mapped[dict[str, Any]]
+
+
 class QueueLimit(Base):
     """How many orders of one queue may be out at a time, over all workers."""
 

@@ -77,7 +77,7 @@ def _by_rule(arrivals: Sequence[Arrival], rules: Rules) -> Iterator[tuple[Rule |
 
 
 def _add_items(session: Session, rule: Rule, arrivals: Sequence[Arrival], moment: datetime) -> None:
-    job = enter(session, _request(rule, arrivals[0], moment))
+    job = enter(session, _request(rule, arrivals[0], moment), by="a rule of the listener")
     job.listing = "listed"  # nobody needs to look for them
     session.flush()
     number = session.scalar(select(func.max(Item.number)).where(Item.job_id == job.id)) or 0
