@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+IMAGE_PYTHON ?= 3.13
 
-.PHONY: env demo test check bench chaos confusion matrix lock clean help
+.PHONY: env demo test check bench chaos confusion matrix lock wheels images-prove clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -44,6 +45,15 @@ matrix: env  ## every source to every target, proven by four judges (docs/matrix
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra htj2k --extra tracing --constraint requirements.lock --python-version 3.11 pyproject.toml -o k8s/images/requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 k8s/images/build.in -o k8s/images/build.lock
+
+wheels: $(STAMP)  ## every wheel that the images need, for a build without an index (Debian's Python)
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) --dest k8s/images/wheels -r k8s/images/requirements.lock
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) --dest k8s/images/wheels -r k8s/images/build.lock
+
+images-prove: wheels  ## run the images' install steps in a clean Debian tree, and the farm in it (root, debootstrap)
+	k8s/images/prove.sh
 
 clean:  ## forget the environment
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

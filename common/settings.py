@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 
 def default_cpu_slots() -> int:
@@ -20,10 +25,29 @@ def default_state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "cinefarm"
 
 
+SECRETS_DIR = "CINEFARM_SECRETS_DIR"
+"""Environment variable: a folder of files that are named like settings (``cinefarm_broker_url``) and hold their values, as Compose
+and Kubernetes mount secrets. The environment goes before them."""
+
+
 class Settings(BaseSettings):
     """The settings of one process. A farm differs from the embedded one in its URLs only."""
 
     model_config = SettingsConfigDict(env_prefix="CINEFARM_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files of the folder SECRETS_DIR names; no .env file is read."""
+        folder = os.environ.get(SECRETS_DIR)
+        files = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder and Path(folder).is_dir() else ()
+        return (init_settings, env_settings, *files)
 
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
@@ -71,6 +95,10 @@ class Settings(BaseSettings):
     )
     profiles_dir: Path | None = Field(
         default=None, description="destination profiles of the site, which go before built-in ones of the same name"
+    )
+    alive_file: Path | None = Field(
+        default=None,
+        description="touched every few seconds by a worker or orchestrator that is at work: what a container's health check looks at",
     )
     scratch_dir: Path | None = Field(
         default=None, description="workers' temporary files; default: below the state directory"

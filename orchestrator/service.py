@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from common.alive import touch
 from common.broker_access import greet_broker
 from common.errors import DestinationUnavailable, EnvironmentFault
 from common.logs import logger
@@ -28,6 +30,9 @@ log = logger(__name__)
 
 LOOK_SECONDS = 1.0
 """How soon the leader sees a job that was submitted."""
+
+ALIVE_SECONDS = 3.0
+"""How often the loop touches ``Settings.alive_file``; a health check allows ten times as much."""
 
 LIST_AGAIN_SECONDS = 60.0
 """Wait after an archive did not answer the query of a job; what is listed by then is listed."""
@@ -100,11 +105,21 @@ class Service:
     orchestrator: Orchestrator
     ledger: Sessions
     leadership: Leadership
+    alive_file: Path | None = None
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Turn until ``stopped``; a turn lasts a fraction of a second when nothing is away."""
         log.info("service_started")
-        self.orchestrator.run(stopped)
+        touched_at = -ALIVE_SECONDS
+
+        def ended() -> bool:
+            nonlocal touched_at
+            if time.monotonic() - touched_at >= ALIVE_SECONDS:
+                touch(self.alive_file)
+                touched_at = time.monotonic()
+            return stopped()
+
+        self.orchestrator.run(ended)
         log.info("service_stopped")
 
 
@@ -132,7 +147,7 @@ def service(
         leadership = Leadership(ledger.kw["bind"])
         stack.callback(leadership.release)
         stack.enter_context(Housekeeper(ledger, store, leadership, settings))
-        yield Service(build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership)
+        yield Service(build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership, settings.alive_file)
 
 
 def is_shared(settings: Settings) -> bool:

@@ -21,6 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common import leases, logs
+from common.alive import touch
 from common.broker_access import open_redis
 from common.errors import CinefarmError
 from common.leases import Leases, NodeState, WorkerInfo
@@ -237,6 +238,7 @@ class Node:
 
     def _advertise(self) -> None:
         self._advertised_at = time.monotonic()
+        touch(self._settings.alive_file)
         state, reason = self.state
         load = psutil.cpu_percent() / 100.0
         info = replace(self.info, running=len(self._running), cpu_load=load, state=state, reason=reason)

@@ -1,0 +1,10 @@
+#!/bin/sh
+# The Debian packages of every image, and the user that the farm runs as. Runs as root in a clean Debian tree.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends python3 ca-certificates tini
+rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/dpkg.log /var/log/apt
+groupadd --system --gid 10001 cinefarm
+useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/cinefarm --shell /usr/sbin/nologin cinefarm
+install -d -o 10001 -g 10001 -m 0750 /var/lib/cinefarm /scratch
