@@ -45,8 +45,8 @@ matrix: env  ## every source to every target, proven by four judges (docs/matrix
 
 lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra htj2k --extra tracing --constraint requirements.lock --python-version 3.11 pyproject.toml -o k8s/images/requirements.lock
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 k8s/images/build.in -o k8s/images/build.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra htj2k --extra tracing --constraint requirements.lock --python-version $(IMAGE_PYTHON) pyproject.toml -o k8s/images/requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version $(IMAGE_PYTHON) k8s/images/build.in -o k8s/images/build.lock
 
 wheels: $(STAMP)  ## every wheel that the images need, for a build without an index (Debian's Python)
 	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) --dest k8s/images/wheels -r k8s/images/requirements.lock

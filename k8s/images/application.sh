@@ -4,7 +4,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_CACHE_DIR=1
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends python3-venv
+apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends python3-venv
 
 from=""
 if ls wheels/*.whl >/dev/null 2>&1; then from="--no-index --find-links wheels"; fi

@@ -47,6 +47,6 @@ asuser() {
 }
 if asuser 'touch /opt/cinefarm/here' 2>/dev/null; then echo "the root can be written" >&2; exit 1; fi
 asuser 'tini --version; python --version; cinefarm doctor'
-asuser 'python -m workers selftest && cinefarm demo --out /tmp/demo'
+asuser 'python -m workers selftest && cinefarm demo --in /tmp/demo'
 asuser 'test -s /opt/cinefarm/sbom.cdx.json && cinefarm --version'
 echo "proven: $(date -u +%Y-%m-%d)"

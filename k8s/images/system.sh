@@ -3,8 +3,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends python3 ca-certificates tini
+apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends python3 ca-certificates tini
 rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/dpkg.log /var/log/apt
-groupadd --system --gid 10001 cinefarm
-useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/cinefarm --shell /usr/sbin/nologin cinefarm
+groupadd --gid 10001 cinefarm
+useradd --uid 10001 --gid 10001 --home-dir /var/lib/cinefarm --no-create-home --shell /usr/sbin/nologin cinefarm
 install -d -o 10001 -g 10001 -m 0750 /var/lib/cinefarm /scratch
