@@ -32,6 +32,9 @@ from common.settings import Settings
 log = logger(__name__)
 
 START_SECONDS = 20.0
+STILLBORN_SECONDS, STILLBORN_STARTS = 10.0, 5
+"""A part that ended by itself within this time, so many times in a row, will not live."""
+
 STOP_SECONDS = 3.0
 
 
@@ -87,10 +90,13 @@ class Child:
     env: dict[str, str]
     log_file: Path
     process: subprocess.Popen[bytes] | None = field(default=None)
+    started_at: float = field(default=0.0)
+    stillborn: int = field(default=0)  # starts in a row that it did not survive for STILLBORN_SECONDS
 
     def start(self) -> None:
         """Start it in a session of its own: a Ctrl-C at the terminal reaches us alone, and we decide."""
         parent = os.getpid()
+        self.started_at = time.monotonic()
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(
                 self.argv,
@@ -113,6 +119,20 @@ class Child:
         words = self.log_file.read_text(errors="replace").rpartition("error: ")[2].strip().splitlines()
         hint = " ".join(words[1:]) or f"Its log tells why: {self.log_file}"
         raise EnvironmentFault(words[0] if words else f"{self.name} refuses to work on this machine", hint=hint)
+
+    def check_viable(self) -> None:
+        """Raise EnvironmentFault when it gave up right after its start, again and again: that does not mend itself.
+
+        One that was killed did not give up.
+        """
+        gave_up = self.process is not None and (self.process.returncode or 0) > 0
+        young = time.monotonic() - self.started_at < STILLBORN_SECONDS
+        self.stillborn = self.stillborn + 1 if gave_up and young else 0
+        if self.stillborn >= STILLBORN_STARTS:
+            raise EnvironmentFault(
+                f"{self.name} ended {self.stillborn} times in a row right after its start",
+                hint=f"Its logs tell why: {self.log_file} and those beside it. `cinefarm doctor` names what is missing.",
+            )
 
     def stop(self) -> None:
         """End it and what it started. All work is safe in the ledger, so there is no reason to be slow."""
@@ -167,6 +187,7 @@ class EmbeddedFarm:
         for child in (self._broker, *self._workers):
             if not child.alive():
                 child.check_willing()
+                child.check_viable()
                 log.warning("child_restarted", name=child.name)
                 child.start()
 

@@ -147,7 +147,9 @@ def service(
         leadership = Leadership(ledger.kw["bind"])
         stack.callback(leadership.release)
         stack.enter_context(Housekeeper(ledger, store, leadership, settings))
-        yield Service(build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership, settings.alive_file)
+        yield Service(
+            build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership, settings.alive_file
+        )
 
 
 def is_shared(settings: Settings) -> bool:

@@ -41,6 +41,7 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
         PolicyError: settings of the broker are wrong.
     """
     greet_broker(settings)
+    _check_semaphores()
     # devices are only tried where an answer matters: a worker that is told its queues starts in a moment
     tried = not queues or any(queue.startswith(names.GPU_PREFIX) for queue in queues)
     able = probe(settings) if tried else Capabilities(listed())
@@ -53,6 +54,21 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
     except OSError as error:
         hint = f"Make room in {settings.scratch}, or set CINEFARM_SCRATCH_DIR to a folder that this worker may write."
         raise EnvironmentFault(f"the scratch folder cannot be used: {error.strerror or error}", hint=hint) from error
+
+
+def _check_semaphores() -> None:
+    """The pool's processes share counters in POSIX semaphores, which Linux keeps in /dev/shm (sem_overview(7)).
+
+    Raises:
+        EnvironmentFault: there are none here.
+    """
+    import multiprocessing
+
+    try:
+        multiprocessing.Value("i")
+    except OSError as error:
+        hint = "Mount a tmpfs on /dev/shm: container engines do so unless they are told otherwise."
+        raise EnvironmentFault(f"no semaphores here: /dev/shm: {error.strerror}", hint=hint) from error
 
 
 def _work(settings: Settings, able: Capabilities, queues: tuple[str, ...], slots: int | None, name: str) -> int:

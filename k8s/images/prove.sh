@@ -8,7 +8,7 @@ suite=$(sed -n 's/^ARG DEBIAN=debian:\([a-z]*\)-.*/\1/p' Dockerfile)
 tree=${1:-$(mktemp -d)}
 run() { chroot "$tree" /usr/bin/env -i HOME=/tmp LANG=C.UTF-8 PATH=/opt/cinefarm/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 end() {
-    for place in proc scratch tmp var/lib/cinefarm; do umount -l "$tree/$place" 2>/dev/null || true; done
+    for place in proc dev/shm scratch tmp var/lib/cinefarm; do umount -l "$tree/$place" 2>/dev/null || true; done
     umount -l "$tree" 2>/dev/null || true
     test -n "${KEEP:-}" || rm -rf --one-file-system "$tree"
 }
@@ -39,7 +39,8 @@ echo "== the farm, as its own user, on a root that cannot be written"
 mount --bind "$tree" "$tree"
 mount -o remount,bind,ro "$tree"
 for place in scratch tmp var/lib/cinefarm; do mount -t tmpfs -o mode=0755,uid=10001,gid=10001 tmpfs "$tree/$place"; done
-mount -t proc proc "$tree/proc" 2>/dev/null || true
+mount -t proc proc "$tree/proc"
+mount -t tmpfs -o mode=1777 tmpfs "$tree/dev/shm"  # as every engine does
 asuser() {
     chroot --userspec=10001:10001 "$tree" /usr/bin/env -i HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 \
         PATH=/opt/cinefarm/bin:/usr/bin:/bin CINEFARM_STATE_DIR=/var/lib/cinefarm CINEFARM_SCRATCH_DIR=/scratch \

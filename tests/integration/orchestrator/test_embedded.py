@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.errors import PolicyError
+from common.errors import EnvironmentFault, PolicyError
 from common.leases import connect, live_workers
 from common.settings import Settings
-from orchestrator.embedded import EmbeddedFarm, state_lock
+from orchestrator.embedded import Child, EmbeddedFarm, state_lock
 
 pytestmark = pytest.mark.farm
 
@@ -54,6 +54,29 @@ def test_a_part_that_died_is_started_again(tmp_path: Path) -> None:
         wait(lambda: not psutil.pid_exists(before["broker"]) or (farm.keep_alive() is None and farm.pids() != before))
         wait(lambda: farm.keep_alive() is None and "cpu" in workers(farm))
         assert set(farm.pids().values()).isdisjoint(before.values())
+
+
+def test_a_part_that_gives_up_again_and_again_ends_the_wait_with_its_name(tmp_path: Path) -> None:
+    child = Child("worker-cpu", ["false"], {}, tmp_path / "worker-cpu.log")
+
+    def mend() -> None:
+        while child.alive():
+            time.sleep(0.01)
+        child.check_viable()
+        child.start()
+
+    child.start()
+    with pytest.raises(EnvironmentFault, match="worker-cpu ended 5 times in a row"):
+        for _ in range(5):
+            mend()
+
+
+def test_a_part_that_is_killed_again_and_again_is_started_again(tmp_path: Path) -> None:
+    child = Child("worker-cpu", ["sleep", "60"], {"PATH": "/usr/bin:/bin"}, tmp_path / "worker-cpu.log")
+    for _ in range(8):
+        child.start()
+        child.stop()
+        child.check_viable()
 
 
 def test_every_part_dies_with_the_process_that_started_the_farm(tmp_path: Path) -> None:
