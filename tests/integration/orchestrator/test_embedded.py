@@ -59,16 +59,14 @@ def test_a_part_that_died_is_started_again(tmp_path: Path) -> None:
 def test_a_part_that_gives_up_again_and_again_ends_the_wait_with_its_name(tmp_path: Path) -> None:
     child = Child("worker-cpu", ["false"], {}, tmp_path / "worker-cpu.log")
 
-    def mend() -> None:
-        while child.alive():
-            time.sleep(0.01)
-        child.check_viable()
-        child.start()
+    def live() -> None:
+        while True:
+            child.start()
+            wait(lambda: not child.alive())
+            child.check_viable()
 
-    child.start()
     with pytest.raises(EnvironmentFault, match="worker-cpu ended 5 times in a row"):
-        for _ in range(5):
-            mend()
+        live()
 
 
 def test_a_part_that_is_killed_again_and_again_is_started_again(tmp_path: Path) -> None:
