@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,12 +12,15 @@ from common.dicom.frame_syntaxes import frame_syntax
 from common.frame_recipes import FrameRecipe
 from common.media import Description, Kind
 from workers.frames.encoders import Encoder, encoder
+from workers.frames.parallel import Bytes, cores_for, in_order
 from workers.frames.proof import Prover, digest, prover
-from workers.frames.stored import Form, Frame, Shape, form_for, stored_frames
+from workers.frames.stored import Form, Frame, Shape, StoredFrames, form_for, stored_frames
 from workers.frames.video_frames import video_frames
 
 SHOWN = 5
 """Frames that a verdict names."""
+
+_HEAD_BYTES = 1 + 32  # before each coded frame on its way from the process that made it
 
 
 @dataclass
@@ -110,14 +113,33 @@ def raw_format(shape: Shape) -> str:
 
 
 def _code(taken: Taken, coder: Encoder, second: Prover | None, coded: Coded, out: BinaryIO) -> None:
-    for number, frame in enumerate(taken.frames):
-        values = taken.form.pick(frame)
-        data = coder.encode(values)
-        coded.digests.append(digest(values))
-        coded.lengths.append(len(data))
-        if second is not None and second.digest(data) != coded.digests[-1]:
+    for number, made in enumerate(_made(taken, coder, second)):
+        coded.digests.append(bytes(made[1:_HEAD_BYTES]).hex())
+        coded.lengths.append(len(made) - _HEAD_BYTES)
+        if made[0]:
             coded.unequal.append(number)
-        out.write(data)
+        out.write(memoryview(made)[_HEAD_BYTES:])
+
+
+def _made(taken: Taken, coder: Encoder, second: Prover | None) -> Iterator[Bytes]:
+    """Of each frame: whether the second decoder reads it otherwise (a byte), the SHA-256 of its values, the coded frame.
+
+    Frames of a DICOM file are decoded, coded and proven by all cores; those of a video come one after the other from FFmpeg.
+    """
+
+    def one(frame: Frame) -> bytes:
+        values = taken.form.pick(frame)
+        data, of_values = coder.encode(values), digest(values)
+        unequal = second is not None and second.digest(data) != of_values
+        return bytes((unequal,)) + bytes.fromhex(of_values) + data
+
+    if not isinstance(taken.frames, StoredFrames):
+        yield from map(one, taken.frames)
+        return
+    with taken.frames.each() as decoded:
+        numbers = range(taken.frames.layout.frames)
+        count = cores_for(taken.frames.layout.frames)
+        yield from in_order(lambda number: one(decoded(number)), numbers, count, "coding the frames")
 
 
 def _image(shape: Shape, recipe: FrameRecipe, frames: int) -> CodedImage:

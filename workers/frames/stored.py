@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -77,12 +78,21 @@ class StoredFrames:
         Raises:
             TruncatedSource, UnreadableSource: a frame is not whole or not like the others; the message names it, from 1.
         """
-        decode, header = decoder(self.layout), read_header(self.path)
+        with self.each() as one:
+            yield from map(one, range(self.layout.frames))
+
+    @contextmanager
+    def each(self) -> Iterator[Callable[[int], Frame]]:
+        """A function that decodes the frame of a number, from 0; forked processes may share it. Raises: like iterating."""
+        decode, found = decoder(self.layout), extents(read_header(self.path), self.layout)
         with self.path.open("rb") as file:
-            for number, extent in enumerate(extents(header, self.layout)):
+
+            def one(number: int) -> Frame:
                 with naming(number, self.layout):
-                    decoded = decode(frame_bytes(file, extent, self.layout)).samples
-                yield Frame(_values(self.layout, decoded, self.shape), decoded if self.layout.cells else None)
+                    decoded = decode(frame_bytes(file, found[number], self.layout)).samples
+                return Frame(_values(self.layout, decoded, self.shape), decoded if self.layout.cells else None)
+
+            yield one
 
 
 def stored_frames(path: Path) -> StoredFrames:

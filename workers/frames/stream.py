@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ from common.errors import InputError, TruncatedSource, UnreadableSource
 from workers.frames.decoders import decoder
 from workers.frames.jpeg import BASELINE, EXTENDED, ffmpeg_format, parse_head, whole
 from workers.frames.layout import NATIVE, Layout, read_layout
+from workers.frames.parallel import Bytes, in_order, processes
 from workers.frames.render import BT601, Form, decoded_form, renderer, shown_as_stored
 
 Extent = tuple[Fragment, ...]
@@ -49,14 +50,28 @@ def feed(path: Path, form: Form, out: BinaryIO, first: int = 0, last: int | None
     Raises:
         TruncatedSource, UnreadableSource: a frame is not whole or not like the others; the message names it, from 1.
     """
+    for frame in formed(path, form, first, last):
+        out.write(frame)
+
+
+def formed(path: Path, form: Form, first: int = 0, last: int | None = None) -> Iterator[Bytes]:
+    """The frames from ``first`` to ``last`` (exclusive; None: to the end) in ``form``; slow codecs are decoded by all cores.
+
+    Raises: like feed.
+    """
     header = read_header(path)
     layout = read_layout(header)
     make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
+    found = extents(header, layout)
+
     with path.open("rb") as file:
-        for number, extent in islice(enumerate(extents(header, layout)), first, last):
+
+        def one(number: int) -> Bytes:
             with naming(number, layout):
-                frame = make(number, frame_bytes(file, extent, layout))
-            out.write(frame)
+                return make(number, frame_bytes(file, found[number], layout))
+
+        count = 1 if form.passed_through else processes(layout)
+        yield from in_order(one, range(len(found))[first:last], count, "decoding the frames")
 
 
 def feed_timed(path: Path, form: Form, times_ms: tuple[float, ...], out: BinaryIO) -> None:
@@ -66,17 +81,14 @@ def feed_timed(path: Path, form: Form, times_ms: tuple[float, ...], out: BinaryI
     """
     import av
 
-    header = read_header(path)
-    layout = read_layout(header)
-    make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
-    with path.open("rb") as file, av.open(out, "w", format="nut") as nut:
+    layout = read_layout(read_header(path))
+    with av.open(out, "w", format="nut") as nut:
         stream = nut.add_stream("mjpeg" if form.passed_through else "rawvideo", rate=25)
         stream.width, stream.height = layout.columns, layout.rows
         stream.pix_fmt = form.pixel_format
         stream.time_base = stream.codec_context.time_base = CLOCK
-        for number, extent in enumerate(extents(header, layout)):
-            with naming(number, layout):
-                packet = av.Packet(bytes(make(number, frame_bytes(file, extent, layout))))
+        for number, frame in enumerate(formed(path, form)):
+            packet = av.Packet(bytes(frame))
             packet.stream, packet.time_base = stream, CLOCK
             packet.pts = packet.dts = round(times_ms[number] * CLOCK.denominator / 1000)
             packet.is_keyframe = True
@@ -137,8 +149,7 @@ def frame_bytes(file: BinaryIO, extent: Extent, layout: Layout) -> bytes:
         raise UnreadableSource(f"{length} bytes for {layout.size} pixels")
     parts = []
     for fragment in extent:
-        file.seek(fragment.offset)
-        parts.append(file.read(fragment.length))
+        parts.append(os.pread(file.fileno(), fragment.length, fragment.offset))  # processes share the file's position
     if sum(map(len, parts)) < length:
         raise TruncatedSource("the file ends inside it")
     return b"".join(parts)
