@@ -103,8 +103,8 @@ class JobFile(BaseModel):
             BadIdentifiers: the rules for identifiers have errors.
             StoreFault: the store cannot take them.
         """
-        sources = [_below(folder, text) for text in self.sources]
-        destinations = [_below(folder, text) for text in self.destinations]
+        sources = [below(folder, text) for text in self.sources]
+        destinations = [below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
             chosen_profile(self.profile, self.hardware, self.syntax).model_copy(update={"handling": self.handling}),
@@ -117,8 +117,8 @@ class JobFile(BaseModel):
             window=self.window,
             window_policy=self.at_end,
             patience_seconds=patience_seconds if self.patience_hours is None else self.patience_hours * 3600,
-            limits=tuple(parse_limit(f"{_below(folder, to)} {text}") for to, text in self.limits.items()),
-            accepts=tuple(parse_acceptance(f"{_below(folder, to)} {text}") for to, text in self.accepts.items()),
+            limits=tuple(parse_limit(f"{below(folder, to)} {text}") for to, text in self.limits.items()),
+            accepts=tuple(parse_acceptance(f"{below(folder, to)} {text}") for to, text in self.accepts.items()),
         )
 
     def _mapping(self, folder: Path | None, store: ObjectStore) -> str | None:
@@ -126,7 +126,7 @@ class JobFile(BaseModel):
             return None
         if folder is None:
             return uploaded(store, mapping_key(self.map), "map")
-        path = Path(_below(folder, self.map))
+        path = Path(below(folder, self.map))
         return put_mapping(Mapping.load(path, worklist=self.worklist is not None), path.read_bytes(), store)
 
     def _identifiers(self, folder: Path | None, store: ObjectStore) -> str | None:
@@ -134,10 +134,15 @@ class JobFile(BaseModel):
             return None
         if folder is None:
             return uploaded(store, identifiers_key(self.identifiers), "identifiers")
-        return put_identifiers(load_identifiers(Path(_below(folder, self.identifiers))), store)
+        return put_identifiers(load_identifiers(Path(below(folder, self.identifiers))), store)
 
 
-def _below(folder: Path | None, text: str) -> str:
+def below(folder: Path | None, text: str) -> str:
+    """A path below the folder that it is relative to; URIs and absolute paths as they are.
+
+    Raises:
+        PolicyError: it is relative, and there is no such folder.
+    """
     if "://" in text or not text.strip():
         return text
     if folder is not None:

@@ -9,7 +9,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from common import __version__
-from orchestrator.api import health, items, jobs, trails
+from orchestrator.api import health, items, jobs, limits, trails, uploads
 from orchestrator.api.access import Access
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import handle_problems
@@ -20,9 +20,19 @@ from orchestrator.metrics import routes as metrics
 from orchestrator.web import routes as web
 
 THREADS = 10
-"""Requests at work at a time: as many as the pool of the ledger has connections. The others wait for microseconds."""
+"""Requests at work at a time: as many as the pool of the ledger has connections. The others wait for milliseconds."""
 
-ROUTERS = (health.router, jobs.router, items.router, trails.router, metrics.router, dicomweb.router, web.router)
+ROUTERS = (
+    health.router,
+    jobs.router,
+    items.router,
+    trails.router,
+    uploads.router,
+    limits.router,
+    metrics.router,
+    dicomweb.router,
+    web.router,
+)
 
 
 def create_app(farm: Farm, access: Access | None = None) -> FastAPI:

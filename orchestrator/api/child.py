@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from common.settings import Settings
 from orchestrator.supervised import Server, environment_of, supervised
 
-END_SECONDS = 4.0
-"""More than orchestrator.api.server.CLOSE_SECONDS, less than people wait for the end of a service."""
+END_SECONDS = 2.0
+"""More than orchestrator.api.server.CLOSE_SECONDS; then it is killed, which costs nothing but open requests."""
 
 
 @contextmanager

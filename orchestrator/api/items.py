@@ -18,9 +18,10 @@ from orchestrator.api.item_answers import AttemptAnswer, ChangeAnswer, ItemAnswe
 from orchestrator.api.paging import Cursor, Limit, Page, key_of, page
 from orchestrator.control import find_job
 from orchestrator.ledger.audit import history
-from orchestrator.ledger.schema import Attempt, Item, StateChange
+from orchestrator.ledger.schema import Attempt, Item
 from orchestrator.reports.jsonlines import item_object
 from orchestrator.reports.model import item_report
+from orchestrator.trail_lines import change_object
 
 router = APIRouter(prefix="/api/v1", tags=["items"])
 
@@ -78,7 +79,7 @@ def item(item: ItemId, farm: FarmOf) -> ItemDetail:
             report=item_object(item_report(session, found)),
             files=[_file_name(key) for key in _evidence(found)],
             attempts=[AttemptAnswer.of(row) for row in attempts],
-            changes=[change_answer(row) for row in history(session, [item])],
+            changes=[ChangeAnswer(**change_object(row)) for row in history(session, [item])],
         )
 
 
@@ -100,18 +101,6 @@ def evidence(
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     headers = {"Content-Length": str(size), "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(_parts(farm.store.open(key)), media_type=kind, headers=headers)
-
-
-def change_answer(row: StateChange) -> ChangeAnswer:
-    """One row of the audit trail."""
-    return ChangeAnswer(
-        at=row.at,
-        item=row.item_id,
-        delivery=row.delivery_id,
-        before=row.before,
-        after=row.after,
-        order=row.order_id or None,
-    )
 
 
 def _item(session: Session, item_id: str) -> Item:

@@ -26,7 +26,7 @@ log = logger(__name__)
 ADDRESS_NAME = "api.json"
 """Below the state directory: {"url": …, "token": …}, for its owner alone."""
 
-CLOSE_SECONDS = 2
+CLOSE_SECONDS = 1
 """How long open requests may last when the service is told to end."""
 
 BACKLOG = 512

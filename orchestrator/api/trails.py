@@ -13,14 +13,13 @@ from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
 from orchestrator.api.dependencies import FarmOf, JobName
-from orchestrator.api.items import change_answer
 from orchestrator.control import find_job
 from orchestrator.farm import Farm
-from orchestrator.ledger.audit import gaps, trail
 from orchestrator.reports.csvfile import write_csv
 from orchestrator.reports.html import write_html
 from orchestrator.reports.jsonlines import item_line, line, summary_line
 from orchestrator.reports.model import items, job_report
+from orchestrator.trail_lines import trail_lines
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["reports"])
 
@@ -82,7 +81,5 @@ def audit(job: JobName, farm: FarmOf) -> StreamingResponse:
 
 
 def _audit_lines(farm: Farm, job_id: str) -> Iterator[str]:
-    for change in trail(farm.reading, job_id):
-        yield change_answer(change).model_dump_json() + "\n"
-    for item_id in gaps(farm.reading, job_id):
-        yield line({"type": "gap", "item": item_id}) + "\n"
+    for each in trail_lines(farm.reading, job_id):
+        yield line(each) + "\n"

@@ -1,27 +1,26 @@
-"""Commands for a running orchestrator: submit a job, look at it, steer it. All of them speak to the ledger alone."""
+"""Commands for a running farm: submit a job, look at it, steer it. All of them speak to the HTTP API alone (docs/api.md)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+from orchestrator.cli.client import Api
 
-    from common.settings import Settings
-    from orchestrator.ledger.database import Sessions
-    from orchestrator.ledger.schema import Job, StateChange
-    from orchestrator.status import JobState, Progress
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.status import Progress
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="id, the beginning of an id, or a job's name")]
-State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="state directory of a service on SQLite")]
+State = Annotated[
+    Path | None, typer.Option("--state", metavar="DIR", help="state directory of the service on this machine")
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object a line on stdout (docs/json.md)")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; it is kept beside your name")]
 
 WATCH_SECONDS = 1.0
 
@@ -29,242 +28,212 @@ WATCH_SECONDS = 1.0
 def submit(
     file: Annotated[Path, typer.Argument(metavar="JOB.toml", help="what to move where (docs/jobs.md)")],
     state: State = None,
+    api: Api = None,
     json: Json = False,
 ) -> int:
     """Hand a job to the orchestrator. The same job again goes on: failed items are tried again, new files are found."""
-    from orchestrator import control
-    from orchestrator.build import build_store
+    from uuid import uuid4
+
+    from orchestrator.cli.client import connected
+    from orchestrator.cli.sending import sent
     from orchestrator.jobfile import JobFile
-    from orchestrator.jobs import submit as write
 
-    settings = settings_of(state)
-    asked = JobFile.load(file).request(
-        file.absolute().parent, build_store(settings), patience_seconds=settings.patience_seconds
-    )
-    with _ledger(settings) as ledger:
-        job_id = write(ledger, asked)
-        control.retry(ledger, job_id)
-    _show({"type": "submitted", "job": job_id}, job_id, as_json=json)
+    asked = JobFile.load(file)
+    with connected(api, state) as client:
+        body = sent(asked, file.absolute().parent, client)
+        made = client.json("POST", "/jobs", body, headers={"Idempotency-Key": uuid4().hex})
+    _show({"type": "submitted", "job": made["job"]}, made["job"], as_json=json)
     return 0
 
 
-def jobs(state: State = None, json: Json = False) -> int:
+def jobs(state: State = None, api: Api = None, json: Json = False) -> int:
     """List all jobs, the latest first."""
-    from sqlalchemy import select
+    from orchestrator.cli.client import connected
 
-    from orchestrator.ledger.schema import Job
-
-    with _ledger(settings_of(state)) as ledger, ledger() as session:
-        for job in session.scalars(select(Job).order_by(Job.created_at.desc())):
-            view = _view(session, job)
-            _show(view.json(), view.line(), as_json=json)
+    with connected(api, state) as client:
+        for job in client.pages("/jobs"):
+            _show(job, _line(job), as_json=json)
     return 0
 
 
-def status(job: JobName, state: State = None, json: Json = False) -> int:
+def status(job: JobName, state: State = None, api: Api = None, json: Json = False) -> int:
     """How a job stands now."""
-    from orchestrator.control import find_job
+    from orchestrator.cli.client import connected
 
-    with _ledger(settings_of(state)) as ledger, ledger() as session:
-        view = _view(session, find_job(session, job))
-    _show(view.json(), view.text(), as_json=json)
+    with connected(api, state) as client:
+        seen = client.json("GET", _path(job))
+    _show(seen, _text(seen), as_json=json)
     return 0
 
 
-def watch(job: JobName, state: State = None) -> int:
+def watch(job: JobName, state: State = None, api: Api = None) -> int:
     """Follow a job until it has ended. Exit codes: 0 all items done, 1 some are not."""
-    from orchestrator.cli.commands import PROBLEMS
+    from orchestrator.cli.client import connected
     from orchestrator.cli.live import LiveDisplay
-    from orchestrator.control import find_job
+    from orchestrator.reports.values import PROBLEMS
     from orchestrator.status import JobState
 
-    with _ledger(settings_of(state)) as ledger, LiveDisplay() as live:
+    with connected(api, state) as client, LiveDisplay() as live:
         while True:
-            with ledger() as session:
-                view = _view(session, find_job(session, job))
-            live.update(view.seen)
-            if view.state in (JobState.ENDED, JobState.CANCELLED, JobState.REFUSED):
+            seen = client.json("GET", _path(job))
+            live.update(_progress(seen))
+            if seen["state"] in (JobState.ENDED, JobState.CANCELLED, JobState.REFUSED):
                 break
             time.sleep(WATCH_SECONDS)
-    _show({}, view.text(), as_json=False)
-    return int(view.state is not JobState.ENDED or any(view.seen.counts.get(problem) for problem in PROBLEMS))
+    _show({}, _text(seen), as_json=False)
+    return int(seen["state"] != JobState.ENDED or any(seen["counts"].get(problem.value) for problem in PROBLEMS))
 
 
 def pause(
     job: JobName,
     now: Annotated[bool, typer.Option("--now", help="stop what runs as well; it is done again after resume")] = False,
+    reason: Reason = "",
     state: State = None,
+    api: Api = None,
 ) -> int:
     """Send nothing new of a job; what runs ends."""
-    from orchestrator import control
-
-    return _steer(job, state, lambda ledger, job_id: control.pause(ledger, job_id, stop_running=now), "paused")
+    return _steer(job, "pause", {"now": now, "reason": reason}, "paused", state, api)
 
 
-def resume(job: JobName, state: State = None) -> int:
+def resume(job: JobName, reason: Reason = "", state: State = None, api: Api = None) -> int:
     """Go on with a paused job."""
-    from orchestrator import control
-
-    return _steer(job, state, control.resume, "goes on")
+    return _steer(job, "resume", {"reason": reason}, "goes on", state, api)
 
 
-def cancel(job: JobName, state: State = None) -> int:
+def cancel(job: JobName, reason: Reason = "", state: State = None, api: Api = None) -> int:
     """End a job: what runs is stopped within seconds, what is done stays done."""
-    from orchestrator import control
-
-    return _steer(job, state, control.cancel, "cancelled")
+    return _steer(job, "cancel", {"reason": reason}, "cancelled", state, api)
 
 
 def retry(
     job: JobName,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="also what missed its gate")] = False,
+    reason: Reason = "",
     state: State = None,
+    api: Api = None,
 ) -> int:
     """Try a job's failed and cancelled items again."""
-    from orchestrator import control
-
-    return _steer(job, state, lambda ledger, job_id: control.retry(ledger, job_id, quarantined=quarantined), "retried")
+    return _steer(job, "retry", {"quarantined": quarantined, "reason": reason}, "retried", state, api)
 
 
 def priority(
     job: JobName,
     number: Annotated[int, typer.Argument(min=-1000, max=1000, help="higher goes first; a job begins with 0")],
+    reason: Reason = "",
     state: State = None,
+    api: Api = None,
 ) -> int:
     """Let a job go before others, or after them."""
-    from orchestrator import control
-
-    return _steer(job, state, lambda ledger, job_id: control.set_priority(ledger, job_id, number), f"priority {number}")
+    return _change(job, {"priority": number, "reason": reason}, f"priority {number}", state, api)
 
 
-def audit(job: JobName, state: State = None, json: Json = False) -> int:
+def window(
+    job: JobName,
+    when: Annotated[str, typer.Argument(metavar="WHEN", help="e.g. 'Mon-Fri 20:00-06:00 Europe/Berlin'; '': always")],
+    at_end: Annotated[
+        str | None, typer.Option("--at-end", metavar="finish|stop", help="what runs when it closes")
+    ] = None,
+    reason: Reason = "",
+    state: State = None,
+    api: Api = None,
+) -> int:
+    """Say when work of a job may go out (docs/limits.md)."""
+    asked = {"window": when, "reason": reason} | ({"at_end": at_end} if at_end else {})
+    return _change(job, asked, f"window {when}" if when else "always", state, api)
+
+
+def audit(job: JobName, state: State = None, api: Api = None, json: Json = False) -> int:
     """Show every change of state of a job's items and deliveries. Exit codes: 0 the trail is complete, 1 it has gaps."""
-    from orchestrator.control import find_job
-    from orchestrator.ledger.audit import gaps, trail
+    from orchestrator.cli.client import connected, embedded_ledger
 
-    with _ledger(settings_of(state)) as ledger:
+    ledger = embedded_ledger(api, state)
+    if ledger is not None:
+        from orchestrator.control import find_job
+        from orchestrator.trail_lines import trail_lines
+
         with ledger() as session:
             job_id = find_job(session, job).id
-        for change in trail(ledger, job_id):
-            _show(_change(change), _change_line(change), as_json=json)
-        missing = list(gaps(ledger, job_id))
-    for item_id in missing:
-        _show({"type": "gap", "item": item_id}, f"gap: the trail of item {item_id} is not complete", as_json=json)
-    return int(bool(missing))
+        return _show_trail(trail_lines(ledger, job_id), as_json=json)
+    with connected(api, state) as client:
+        return _show_trail(client.lines(f"{_path(job)}/audit"), as_json=json)
 
 
-def _change(change: StateChange) -> dict[str, Any]:
-    return {
-        "type": "change",
-        "at": change.at.isoformat(),
-        "item": change.item_id,
-        "delivery": change.delivery_id,
-        "before": change.before,
-        "after": change.after,
-        "order": change.order_id or None,
-    }
+def _show_trail(lines: Iterable[dict[str, Any]], *, as_json: bool) -> int:
+    gaps = 0
+    for each in lines:
+        if each["type"] == "gap":
+            gaps += 1
+            _show(each, f"gap: the trail of item {each['item']} is not complete", as_json=as_json)
+        else:
+            _show(each, _change_line(each), as_json=as_json)
+    return int(bool(gaps))
 
 
-def _change_line(change: StateChange) -> str:
-    what = change.item_id if change.delivery_id is None else f"{change.item_id} delivery {change.delivery_id}"
-    return f"{change.at.isoformat(timespec='milliseconds')}  {what}  {change.before} -> {change.after}"
+def _change_line(change: dict[str, Any]) -> str:
+    from datetime import datetime
+
+    at = datetime.fromisoformat(change["at"]).isoformat(timespec="milliseconds")
+    what = change["item"] if change["delivery"] is None else f"{change['item']} delivery {change['delivery']}"
+    return f"{at}  {what}  {change['before']} -> {change['after']}"
 
 
-COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority, audit)
+COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority, window, audit)
 
 
-@dataclass(frozen=True)
-class View:
-    """One job as it is shown."""
+def _line(job: dict[str, Any]) -> str:
+    """One line: id, state, name, counts."""
+    from orchestrator.cli.live import counts
 
-    job: Job
-    seen: Progress
-    state: JobState
-    waits: tuple[str, ...] = ()  # why nothing new goes out now
-
-    def line(self) -> str:
-        """One line: id, state, name, counts."""
-        from orchestrator.cli.live import counts
-
-        title = f" {self.job.name}" if self.job.name else ""
-        return f"{self.job.id[:12]}  {self.state:9}{title}  {counts(self.seen)}"
-
-    def text(self) -> str:
-        """A few lines for a person."""
-        from orchestrator.cli.live import line
-
-        job = self.job
-        title = f"{job.id}  {job.name}".rstrip()
-        why = f": {job.problem}" if job.problem else ""
-        return "\n".join([title, f"{self.state}{why}, priority {job.priority}", line(self.seen, None), *self.waits])
-
-    def json(self) -> dict[str, Any]:
-        """The object of docs/json.md."""
-        from orchestrator.ingest.sources import shown
-
-        job, seen = self.job, self.seen
-        return {
-            "type": "job",
-            "job": job.id,
-            "name": job.name,
-            "state": self.state,
-            "problem": job.problem,
-            "priority": job.priority,
-            "created_at": job.created_at.isoformat(),
-            "sources": [shown(source) for source in job.sources],
-            "destinations": job.destinations,
-            "profile": job.profile["name"],
-            "items": sum(seen.counts.values()),
-            "counts": {state.value: count for state, count in seen.counts.items()},
-            "running": len(seen.running),
-            "waits": list(self.waits),
-            "bytes_total": seen.bytes_total,
-            "bytes_done": seen.bytes_done,
-        }
+    title = f" {job['name']}" if job["name"] else ""
+    return f"{job['job'][:12]}  {job['state']:9}{title}  {counts(_progress(job))}"
 
 
-def _view(session: Session, job: Job) -> View:
-    from orchestrator.ledger.schema import now
-    from orchestrator.limits import Doors, Gate
-    from orchestrator.status import JobState, job_state, progress
+def _text(job: dict[str, Any]) -> str:
+    """A few lines for a person."""
+    from orchestrator.cli.live import line
 
-    seen = progress(session, job.id)
-    state = job_state(job, seen)
-    at_work = state in (JobState.LISTING, JobState.WORKING)
-    return View(job, seen, state, Doors(session, Gate(now())).waits(job) if at_work else ())
+    title = f"{job['job']}  {job['name']}".rstrip()
+    why = f": {job['problem']}" if job["problem"] else ""
+    return "\n".join(
+        [title, f"{job['state']}{why}, priority {job['priority']}", line(_progress(job), None), *job["waits"]]
+    )
 
 
-def _steer(name: str, state: Path | None, action: Callable[[Sessions, str], int | None], done: str) -> int:
-    from orchestrator.control import find_job
+def _progress(job: dict[str, Any]) -> Progress:
+    from common import stages
+    from orchestrator.status import Progress, Running
 
-    with _ledger(settings_of(state)) as ledger:
-        with ledger() as session:
-            job_id = find_job(session, name).id
-        count = action(ledger, job_id)
-    _show({}, f"{job_id}: {done}" + ("" if count is None else f", {count} items"), as_json=False)
+    return Progress(
+        counts={stages.State(state): count for state, count in job["counts"].items()},
+        running=tuple(Running(**each) for each in job.get("active", ())),
+        bytes_total=job["bytes_total"],
+        bytes_done=job["bytes_done"],
+    )
+
+
+def _steer(job: str, action: str, body: dict[str, Any], done: str, state: Path | None, api: str | None) -> int:
+    from orchestrator.cli.client import connected
+
+    with connected(api, state) as client:
+        changed = client.json("POST", f"{_path(job)}/{action}", body)
+    count = "" if changed["items"] is None else f", {changed['items']} items"
+    _show({}, f"{changed['job']}: {done}{count}", as_json=False)
     return 0
 
 
-@contextmanager
-def _ledger(settings: Settings) -> Iterator[Sessions]:
-    """The ledger of the settings; one that does not answer is said in words."""
-    from common.errors import EnvironmentFault
-    from orchestrator.build import build_ledger
-    from orchestrator.ledger.database import LedgerAway
+def _change(job: str, body: dict[str, Any], done: str, state: Path | None, api: str | None) -> int:
+    from orchestrator.cli.client import connected
 
-    try:
-        yield build_ledger(settings)
-    except LedgerAway as error:
-        hint = "Check CINEFARM_LEDGER_URL, and that its database server runs."
-        raise EnvironmentFault("the ledger does not answer", hint=hint) from error
+    with connected(api, state) as client:
+        changed = client.json("PATCH", _path(job), body)
+    _show({}, f"{changed['job']}: {done}", as_json=False)
+    return 0
 
 
-def settings_of(state: Path | None) -> Settings:
-    """The settings of this environment, with another state directory where one is named."""
-    from common.settings import Settings
+def _path(job: str) -> str:
+    from urllib.parse import quote
 
-    base = Settings()
-    return base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+    return f"/jobs/{quote(job, safe='')}"
 
 
 def _show(value: dict[str, Any], text: str, *, as_json: bool) -> None:

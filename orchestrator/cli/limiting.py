@@ -1,16 +1,13 @@
-"""``cinefarm limit``, and how limits are written on a command line: ``DEST concurrent=2 rate=20MB/s window=…``."""
+"""``cinefarm limit``: limits of destinations and queues, through the API, or in the ledger of a ``cinefarm migrate``."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from common import queues
-from common.destinations import parse_destination
-from common.errors import PolicyError
+from orchestrator.cli.client import Api
 
 Subject = Annotated[str | None, typer.Argument(metavar="[DEST|QUEUE]", help="what to limit; none: show all limits")]
 Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, help="orders at a time, over all workers")]
@@ -30,61 +27,28 @@ def limit(
     window: WindowText = None,
     lift: Lift = False,
     state: State = None,
+    api: Api = None,
     json: Json = False,
 ) -> int:
     """Limit a destination or a queue, or show the limits. A running farm keeps them from its next look on."""
-    from common.settings import Settings
-    from orchestrator.build import build_ledger
+    from orchestrator.cli.client import connected, embedded_ledger
 
-    base = Settings()
-    ledger = build_ledger(base.model_copy(update={"state_dir": (state or base.state_dir).absolute()}))
-    with ledger.begin() as session:
-        if subject is not None:
-            _set(session, subject, concurrent, rate, window, lift=lift)
-        for line in _limits(session):
-            _show(line, as_json=json)
+    asked = {"subject": subject, "concurrent": concurrent, "rate": rate, "window": window, "lift": lift}
+    ledger = embedded_ledger(api, state)
+    if ledger is not None:
+        from orchestrator.limit_words import change_limit, limit_rows
+
+        with ledger.begin() as session:
+            if subject is not None:
+                change_limit(session, subject, concurrent=concurrent, rate=rate, window=window, lift=lift)
+            rows = limit_rows(session)
+    else:
+        with connected(api, state) as client:
+            changed = {name: value for name, value in asked.items() if value is not None}
+            rows = client.json("PATCH", "/limits", changed) if subject else client.json("GET", "/limits")
+    for row in rows:
+        _show(row, as_json=json)
     return 0
-
-
-def _set(
-    session: Any, subject: str, concurrent: int | None, rate: str | None, window: str | None, *, lift: bool
-) -> None:
-    from orchestrator.limits import DestinationLimit, limit_destination, limit_of, limit_queue, parse_rate
-
-    if subject in queues.WORK_QUEUES or subject.startswith(queues.GPU_PREFIX):
-        if rate or window:
-            raise PolicyError(
-                "a queue has no rate and no window", hint="Limit the destination, or give the job a window."
-            )
-        if concurrent is not None or lift:
-            limit_queue(session, subject, concurrent)
-        return
-    uri = parse_destination(subject).uri
-    before = DestinationLimit() if lift else limit_of(session, uri)
-    after = DestinationLimit(
-        concurrent=concurrent or before.concurrent,
-        bytes_per_second=parse_rate(rate) if rate else before.bytes_per_second,
-        window=window or before.window,
-    )
-    limit_destination(session, uri, after)
-
-
-def _limits(session: Any) -> list[dict[str, Any]]:
-    from sqlalchemy import select
-
-    from orchestrator.ledger.schema import Destination, QueueLimit
-    from orchestrator.limits import limit_of
-
-    rows: list[dict[str, Any]] = [
-        {"type": "limit", "queue": row.queue, "concurrent": row.concurrent}
-        for row in session.scalars(select(QueueLimit).order_by(QueueLimit.queue))
-    ]
-    for row in session.scalars(select(Destination).order_by(Destination.uri)):
-        paused = row.paused_until.isoformat() if row.paused_until else None
-        rows.append(
-            {"type": "limit", "destination": row.uri, **asdict(limit_of(session, row.uri)), "away_until": paused}
-        )
-    return rows
 
 
 def _show(row: dict[str, Any], *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Ster
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
 from orchestrator.cli.api import api
+from orchestrator.cli.client import Api
 from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
@@ -308,12 +309,19 @@ def report(
         Path | None, typer.Option("--out", metavar="DIR", help="where the report goes; default: state")
     ] = None,
     state: State = None,
+    api: Api = None,
     json: Json = False,
 ) -> int:
-    """Write the report of a job again."""
-    from orchestrator.cli.commands import run_report
+    """Write the report of a job again: of a service's through its API, of a migration from its state directory."""
+    from orchestrator.cli.client import embedded_ledger
 
-    return run_report(job, out=out, state=state, as_json=json)
+    if embedded_ledger(api, state) is not None:
+        from orchestrator.cli.commands import run_report
+
+        return run_report(job, out=out, state=state, as_json=json)
+    from orchestrator.cli.fetched_report import fetch_report
+
+    return fetch_report(job, out=out, state=state, api=api, as_json=json)
 
 
 @cli.command()

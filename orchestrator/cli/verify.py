@@ -39,7 +39,7 @@ def verify(
 ) -> int:
     """Compare a job with its destinations, study by study. Exit codes: 0 all agree, 1 differences, 2 the command was wrong."""
     from orchestrator.build import build_ledger
-    from orchestrator.cli.jobs import settings_of
+    from orchestrator.cli.client import settings_of
     from orchestrator.control import find_job
     from orchestrator.verify.run import Verification
 

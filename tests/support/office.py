@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -28,15 +29,14 @@ class Office:
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
-    http_port: int = 0  # of the API; 0: none
-
     @property
     def env(self) -> dict[str, str]:
         return os.environ | {
             "CINEFARM_BROKER_URL": self.broker_url,
             "CINEFARM_LEDGER_URL": self.ledger_url,
             "CINEFARM_STATE_DIR": str(self.desk.state),
-            "CINEFARM_HTTP_PORT": str(self.http_port),
+            "CINEFARM_API_URL": "",
+            "CINEFARM_API_TOKEN": "",
             "CINEFARM_LEASE_SECONDS": "4",
             "CINEFARM_LEASE_GRACE_SECONDS": "2",
             **self.environment,
@@ -47,7 +47,14 @@ class Office:
         return self.desk.folder / "serve.jsonl"
 
     def serve(self) -> subprocess.Popen[bytes]:
-        return self._start(CINEFARM, "serve", "--log-file", str(self.log))
+        """A service with an API on a port of its own; commands find the latest one."""
+        port = str(free_port())
+        process = self._start(CINEFARM, "serve", "--log-file", str(self.log), CINEFARM_HTTP_PORT=port)
+        end = time.monotonic() + 60
+        while process.poll() is None and f":{port}" not in self._address():
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.05)
+        return process
 
     def worker(self, *queues: str, slots: int = 1) -> subprocess.Popen[bytes]:
         flags = [word for queue in queues for word in ("--queue", queue)]
@@ -104,8 +111,19 @@ class Office:
             process.kill()
             process.wait()
 
-    def _start(self, *argv: str) -> subprocess.Popen[bytes]:
+    def _address(self) -> str:
+        path = self.desk.state / "api.json"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def _start(self, *argv: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.desk.folder / "services.log").open("ab") as output:
-            process = subprocess.Popen(argv, env=self.env, stdout=output, stderr=output)
+            process = subprocess.Popen(argv, env=self.env | environment, stdout=output, stderr=output)
         self.running.append(process)
         return process
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
