@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -127,6 +127,10 @@ class Plan(Value):
         description="REWRAP: what would be kept but for its identifiers; all else is carried over to the byte",
     )
     waiver: Waiver | None = Field(default=None, description="None: what misses the gate does not leave")
+    qualities: tuple[int, int] | None = Field(
+        default=None,
+        description="finest and coarsest number of chunks that found their own; a worker's note for the header",
+    )
 
     def lets_out(self, verdict: Verdict) -> bool:
         """Whether a result so judged may be packaged: it passed, or a person accepted just these misses."""
@@ -243,6 +247,7 @@ class SplitOrder(OrderBase):
     retrieval: Retrieval | None = Field(default=None, description="None: the source is in the store")
     description: Description
     wanted: int = Field(ge=2)
+    plan: Plan | None = Field(default=None, description="how it will be encoded; None: no quality number is looked for")
 
 
 class ChunkOrder(OrderBase):
@@ -464,6 +469,10 @@ class SplitDone(Value):
     parts: tuple[Part, ...] = ()
     timeline: Timeline | None = None
     reason: str = ""
+    quality: int | None = Field(
+        default=None,
+        description="the quality number that samples of the whole promise; None: not looked for, or not found",
+    )
 
 
 class ChunkDone(Value):
@@ -479,6 +488,12 @@ class ChunkDone(Value):
     encoder: str = ""
     argv: tuple[str, ...] = Field(default=(), description="FFmpeg's arguments, places left out")
     complaints: str = Field(default="", description="the decoder's own words; no path, no patient data")
+    quality: int | None = Field(
+        default=None, description="the quality number it was encoded at; None: of an older worker"
+    )
+    search: dict[str, Any] | None = Field(
+        default=None, description="how that was found, as in the evidence; None: it was given"
+    )
     reused: bool = False
 
 

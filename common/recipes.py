@@ -33,11 +33,11 @@ class Search(Value):
     start: int = Field(default=26, ge=0, le=51, description="tried first")
     probes: int = Field(default=4, ge=1, description="encodes of samples at most; of a short clip as a whole, too")
     share: float = Field(default=0.05, gt=0, le=1, description="part of the video's frames that are samples")
-    least_seconds: float = Field(default=2.0, ge=0, description="samples of a short video together, s")
+    least_seconds: float = Field(default=4.0, ge=0, description="samples of a short video together, s")
     samples: int = Field(default=4, ge=1, description="places spread over the video that they are taken from, at least")
     most_samples: int = Field(default=16, ge=1, description="places in a long video")
     apart_seconds: float = Field(default=30.0, gt=0, description="a place for each so many seconds")
-    whole_seconds: float = Field(default=3.0, ge=0, description="a clip as short as this is its own sample, s")
+    whole_seconds: float = Field(default=15.0, ge=0, description="a clip as short as this is its own sample, s")
 
 
 class Recipe(Value):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from common.dicom.transfer_syntaxes import ROOT
 from common.handling import AS_IT_IS
 from common.orders import Path, Plan
-from common.recipes import Profile, Recipe
+from common.recipes import Profile, Recipe, Search
 from common.settings import Settings
 
 ENCODERS = frozenset({"libx264"})
@@ -21,6 +21,14 @@ WHOLE = frozenset({f"{ROOT}.103"})
 
 LEAST_FRAMES = 100
 """Every chunk begins with an IDR picture of its own, and its rate control starts anew: shorter ones cost quality."""
+
+
+REACH = 3
+"""How far a chunk's quality number may lie from the one that the whole video promises. So neighbours differ by twice that at most
+and quality does not pump: 3 is about 2 dB (6 steps double the quantiser), and hard scenes ask for no more in most videos."""
+
+CHUNK_PROBES = 3
+"""A chunk knows where to begin, and each probe decodes all of it."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +75,18 @@ def next_recipe(profile: Profile, recipe: Recipe, rung: int) -> Recipe | None:
     )
     found = next(same, None)
     return found and found.model_copy(update={"frame_packing": recipe.frame_packing})
+
+
+def narrowed(search: Search | None, number: int | None) -> Search | None:
+    """A chunk's bounds around the whole video's number; None: it takes its rung's number. The same for all chunks of a video,
+    whichever of them is done first: same cuts, same bytes.
+    """
+    if search is None or number is None:
+        return None
+    changes = {
+        "start": number,
+        "finest": max(search.finest, number - REACH),
+        "coarsest": min(search.coarsest, number + REACH),
+        "probes": min(search.probes, CHUNK_PROBES),
+    }
+    return search.model_copy(update=changes)

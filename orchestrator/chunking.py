@@ -20,7 +20,7 @@ from common.orders import AssembleOrder, ChunkDone, ChunkOrder, ChunkRef, Failur
 from common.stages import State, check_transition
 from common.store import ObjectStore
 from orchestrator import work
-from orchestrator.chunk_policy import Policy, chunks_for, next_recipe
+from orchestrator.chunk_policy import Policy, chunks_for, narrowed, next_recipe
 from orchestrator.ledger.schema import Attempt, Chunk, Item, Job, now
 from orchestrator.profiles import profile_of
 
@@ -42,7 +42,8 @@ def split_order(item: Item, idle_slots: int, policy: Policy) -> SplitOrder | Non
     if item.split:
         return None
     description = Description.model_validate(item.description)
-    wanted = chunks_for(Plan.model_validate(item.plan), description.video.frame_count, idle_slots, policy)
+    plan = Plan.model_validate(item.plan)
+    wanted = chunks_for(plan, description.video.frame_count, idle_slots, policy)
     if not wanted:
         return None
     return SplitOrder(
@@ -53,6 +54,7 @@ def split_order(item: Item, idle_slots: int, policy: Policy) -> SplitOrder | Non
         retrieval=work.retrieval(item),
         description=description,
         wanted=wanted,
+        plan=plan,
     )
 
 
@@ -157,13 +159,15 @@ def assemble_order(session: Session, item: Item, policy: Policy) -> AssembleOrde
 
 
 def plan_at(session: Session, item: Item, rung: int, policy: Policy) -> Plan:
-    """The item's plan with a chunk's recipe: a rung of its job's ladder, the chunk's threads."""
+    """The item's plan with a chunk's recipe: a rung of its job's ladder, the chunk's threads, the bounds of its search."""
     plan = Plan.model_validate(item.plan)
     if plan.recipe is None:
         return plan
     profile = profile_of(item, session.get_one(Job, item.job_id))
     recipe = plan.recipe if rung == plan.rung else next_recipe(profile, plan.recipe, rung) or plan.recipe
-    return plan.model_copy(update={"recipe": recipe.model_copy(update={"threads": policy.threads}), "rung": rung})
+    quality = SplitDone.model_validate(item.split).quality if item.split else None
+    changes = {"threads": policy.threads, "search": narrowed(recipe.search, quality)}
+    return plan.model_copy(update={"recipe": recipe.model_copy(update=changes), "rung": rung})
 
 
 def was_split(item: Item, done: SplitDone) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from common.media import Description, Kind
 from common.orders import Path as Way
-from common.orders import Plan, TranscodeOrder
+from common.orders import Plan, SplitOrder, TranscodeOrder
 from common.settings import Settings
 from common.store import ObjectStore
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workers.sources import MediaInput
 
 
-def input_from_afar(order: TranscodeOrder, store: ObjectStore, settings: Settings) -> MediaInput | None:
+def input_from_afar(order: TranscodeOrder | SplitOrder, store: ObjectStore, settings: Settings) -> MediaInput | None:
     """How FFmpeg reads the order's source where it lies; None where a local file is there already, or is needed.
 
     A source of another size than described is left to those who look at the file: they say what is wrong with it.
@@ -35,9 +35,9 @@ def input_from_afar(order: TranscodeOrder, store: ObjectStore, settings: Setting
     return open_remote(url, order.description, settings.s3_ca_file)
 
 
-def _read_by_ffmpeg_alone(description: Description, plan: Plan) -> bool:
+def _read_by_ffmpeg_alone(description: Description, plan: Plan | None) -> bool:
     """Our own code reads DICOM files, what is kept, and an MP4 whose index is moved: those need a file."""
-    own = plan.path is Way.KEEP or (plan.path is Way.REWRAP and not plan.new_container)
+    own = plan is None or plan.path is Way.KEEP or (plan.path is Way.REWRAP and not plan.new_container)
     return description.kind is Kind.VIDEO and not own
 
 

@@ -72,8 +72,15 @@ def assemble(
             parts[0].encoder,
             "\n".join(dict.fromkeys(part.complaints for part in parts if part.complaints)),
             chunks=tuple(_fact(ref, part) for ref, part in zip(order.chunks, parts, strict=True)),
+            qualities=_qualities(parts),
         )
         return transcode.finish(work, store, scratch, settings, attempt, produced, source)
+
+
+def _qualities(parts: list[ChunkDone]) -> tuple[int, int] | None:
+    """The finest and the coarsest number; None where a chunk does not say."""
+    numbers = [part.quality for part in parts if part.quality is not None]
+    return (min(numbers), max(numbers)) if len(numbers) == len(parts) else None
 
 
 def merged(chunks: list[Scores]) -> Scores:
@@ -103,6 +110,8 @@ def _fact(ref: ChunkRef, made: ChunkDone) -> dict[str, Any]:
         "worker": ref.worker,
         "encoder": made.encoder,
         "gate_passed": made.verdict.passed,
+        "quality": made.quality,
+        "search": made.search,
         "stream_digest_sha256": made.stream_digest,
     }
 

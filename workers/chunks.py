@@ -4,60 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from common.errors import InternalFault, UnreadableSource
-from common.ffmpeg import ffmpeg_program
-from common.media import Description, Kind, Scan
-from common.orders import ChunkDone, ChunkOrder, Part, Plan, SplitDone, SplitOrder, Timeline
+from common.media import Kind
+from common.orders import ChunkDone, ChunkOrder, SplitDone, SplitOrder
 from common.process import Limits, call
 from common.settings import Settings
-from common.stereo import packing
 from common.store import ObjectStore, Stored
 from workers.attempt import Attempt
-from workers.cuts import Source, opened, split
-from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temporary
-from workers.ffmpeg.chunk_command import chunk_command
-from workers.ffmpeg.conversion import conversion
-from workers.ffmpeg.encoders import check_level
-from workers.ffmpeg.parse import Progress, ProgressReader, Scores, read_scores
+from workers.chunk_encode import STREAM
+from workers.chunk_target import encode_by_order, number_of_whole
+from workers.cuts import Source, split
+from workers.evidence import curve
+from workers.ffmpeg.parse import Scores
 from workers.local import local_source
-from workers.measuring import measurement_of
-from workers.quality import check_measurable, judge, load_scores, pool, save_scores
-from workers.sources import MediaInput, open_source
+from workers.quality import judge, load_scores, pool, save_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
-STREAM, SCORES, RESULT = "stream.nut", "scores.npz", "result.json"
+SCORES, RESULT = "scores.npz", "result.json"
 
 INDEX_FLOOR_BYTES_PER_SECOND = 5e6
 """Slowest believable disk while a source's packets are read; the time limit of splitting follows from it."""
 
-SEEK_BACK_SECONDS = (0, 2, 10, 60)
-"""How far before a key frame the search for it begins, in turn: transport streams are sought by guessing at byte positions."""
-
 _COPY_BYTES = 1 << 20
-_SLACK_BYTES = 16 << 20  # container and score log beside the stream
-_X264_MARK = "x264 - core "
-
-
-@dataclass(frozen=True)
-class EncodedChunk:
-    """A chunk's stream and its frames' scores, without those of the neighbours."""
-
-    path: Path
-    scores: Scores
-    encoder: str
-    argv: tuple[str, ...]
-    complaints: str
 
 
 def find_cuts(order: SplitOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt) -> SplitDone:
-    """Where the source can be cut.
+    """Where the source can be cut, and near which quality number its chunks shall look for theirs.
 
     Raises:
         UnreadableSource, ResourceLimit: its packets cannot be read.
@@ -65,7 +43,10 @@ def find_cuts(order: SplitOrder, store: ObjectStore, scratch: Path, settings: Se
     seconds = settings.describe_seconds + order.description.size_bytes / INDEX_FLOOR_BYTES_PER_SECOND
     limits = Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
     with _source(order, store, scratch, attempt) as source:
-        return call(split, source, order.description, order.wanted, limits=limits, what="reading the source's packets")
+        found = call(split, source, order.description, order.wanted, limits=limits, what="reading the source's packets")
+    if len(found.parts) < 2:
+        return found
+    return found.model_copy(update={"quality": number_of_whole(order, store, scratch, settings, attempt)})
 
 
 def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: Settings, attempt: Attempt) -> ChunkDone:
@@ -81,7 +62,7 @@ def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: S
         raise InternalFault("a chunk was planned without a gate")
 
     with _source(order, store, scratch, attempt) as source:
-        encoded = _encoded(order, source, scratch, settings, attempt)
+        encoded = encode_by_order(order, source, store, scratch, settings, attempt)
     attempt.check()
     pooled = pool(encoded.scores, order.description.video.frame_rate)
     save_scores(scratch / SCORES, encoded.scores)
@@ -97,28 +78,13 @@ def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: S
         encoder=encoded.encoder,
         argv=encoded.argv,
         complaints=encoded.complaints,
+        quality=encoded.searched.chosen if encoded.searched else quality_of(order),
+        search=curve(encoded.searched) if encoded.searched else None,
     )
     store.put(
         f"{order.output_prefix}/{RESULT}", done.model_dump_json().encode()
     )  # last: it says that all else is there
     return done
-
-
-def _encoded(order: ChunkOrder, source: Source, scratch: Path, settings: Settings, attempt: Attempt) -> EncodedChunk:
-    def report(progress: Progress) -> None:
-        attempt.report(min(1.0, progress.frame / order.part.frames))
-
-    return encode_chunk(
-        open_part(source, order.description, order.part, order.timeline, scratch),
-        order.description,
-        order.plan,
-        order.part,
-        order.timeline,
-        scratch,
-        settings=settings,
-        progress=report,
-        cancelled=attempt.cancelled,
-    )
 
 
 def found(prefix: str, store: ObjectStore) -> ChunkDone | None:
@@ -127,6 +93,11 @@ def found(prefix: str, store: ObjectStore) -> ChunkDone | None:
         return None
     made = ChunkDone.model_validate_json(store.get(f"{prefix}/{RESULT}"))
     return made if store.size(f"{prefix}/{STREAM}") == made.stream_bytes else None
+
+
+def quality_of(order: ChunkOrder) -> int | None:
+    """The number that the order names."""
+    return order.plan.recipe.crf if order.plan.recipe else None
 
 
 def chunk_scores(prefix: str, store: ObjectStore, scratch: Path) -> Scores:
@@ -157,143 +128,3 @@ def _source(order: SplitOrder | ChunkOrder, store: ObjectStore, scratch: Path, a
         return
     with local_source(store, order.source_key, scratch, attempt.check) as path:
         yield path
-
-
-def open_part(
-    source: Source, description: Description, part: Part, timeline: Timeline | None, scratch: Path
-) -> MediaInput:
-    """How FFmpeg reads a part of a source, neighbours included: frames as ever, coded video as packets in a pipe.
-
-    Raises:
-        CinefarmError: see workers.sources.open_source.
-    """
-    if description.kind is Kind.DICOM_FRAMES:
-        whole = open_source(source, description, scratch) if isinstance(source, Path) else None
-        if whole is None or whole.feed is None:
-            raise InternalFault("frames are fed from a local file")
-        begin, end = part.first - part.lead_in, part.last + part.lead_out
-        return replace(whole, feed=partial(cast(Any, whole.feed), first=begin, last=end), frame_count=part.frames_read)
-    if timeline is None:
-        raise InternalFault("coded video is cut by its clock")
-    video = description.video
-    return MediaInput(
-        # copyts: the times say which frames are ours, so FFmpeg shall not move them to begin at zero
-        args=("-protocol_whitelist", "pipe", "-f", "nut", "-copyts", "-noautorotate", "-i", "pipe:0"),
-        feed=partial(feed_packets, source, description, part, timeline),
-        width=video.width,
-        height=video.height,
-        frame_count=part.frames_read,
-        frame_rate=video.frame_rate,
-        pixel_format=video.pixel_format,
-        full_range=video.full_range,
-        matrix=video.matrix,
-        seekable=False,
-    )
-
-
-def feed_packets(source: Source, description: Description, part: Part, timeline: Timeline, out: BinaryIO) -> None:
-    """Write the packets of a part to ``out``, their times shifted; reads from its key frame to its last frame only.
-
-    Raises:
-        UnreadableSource: the source is not what was indexed.
-    """
-    import av
-
-    with opened(source, description) as (container, stream), av.open(out, "w", format="nut") as pipe:
-        copy = pipe.add_stream_from_template(stream, opaque=True)
-        copy.time_base = timeline.time_base
-        for number, packet in enumerate(_range(container, stream, part)):
-            packet.pts += timeline.shift
-            # NUT carries no decoding times, but its muxer wants some: ascending, and before every pts by the shift
-            packet.dts = number
-            packet.stream = copy
-            pipe.mux_one(packet)
-
-
-def _range(container: Any, stream: Any, part: Part) -> Iterator[Any]:
-    """Packets from the part's key frame until everything shown up to its last frame is there."""
-    packets = container.demux(stream) if part.read_from is None else _from_key(container, stream, part.read_from)
-    for packet in packets:
-        if packet.dts is not None and part.last_pts is not None and packet.dts > part.last_pts:
-            return  # no packet is shown before its decoding time
-        if packet.size:
-            yield packet
-
-
-def _from_key(container: Any, stream: Any, key: int) -> Iterator[Any]:
-    """Packets from the one key frame on. Where a container without an index is sought too late, the search begins earlier.
-
-    Raises:
-        UnreadableSource: it is not there: the source is not what was indexed.
-    """
-    for back in SEEK_BACK_SECONDS:
-        container.seek(key - int(back / stream.time_base), stream=stream, backward=True)
-        packets = container.demux(stream)
-        for packet in packets:
-            if packet.is_keyframe and packet.pts == key:
-                yield packet
-                yield from packets
-                return
-            if packet.dts is not None and packet.dts > key:
-                break
-    raise UnreadableSource("the key frame that was indexed is not found again")
-
-
-def encode_chunk(
-    media: MediaInput,
-    description: Description,
-    plan: Plan,
-    part: Part,
-    timeline: Timeline | None,
-    scratch: Path,
-    *,
-    settings: Settings,
-    progress: Report | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> EncodedChunk:
-    """Encode by ``plan.recipe`` and measure; the frames are counted three times: encoded, measured, written.
-
-    Raises: like workers.encode.encode.
-    """
-    recipe = plan.recipe
-    if recipe is None:
-        raise InternalFault("a chunk was planned without a recipe")
-    shape = conversion(picture_of(media, description), bits=recipe.bits, packing=packing(description.video, recipe))
-    check_measurable(shape.width, shape.height)
-    scan = description.video.scan
-    check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=scan is not Scan.PROGRESSIVE)
-    output = scratch / STREAM
-    # of every frame: a stride would begin anew in each chunk
-    measurement = measurement_of(plan.gate, (shape.width, shape.height), recipe.threads, strided=False)
-    argv = chunk_command(
-        ffmpeg_program(), media, description, shape, recipe, part, timeline, output=output, measurement=measurement
-    )
-    duration = part.frames / media.frame_rate
-    limits = Limits(
-        seconds=max(settings.transcode_minimum_seconds, float(duration) / settings.transcode_speed_floor),
-        memory_bytes=settings.child_memory_bytes,
-        output_bytes=int(recipe.max_rate_kbit * 125 * (duration + 1)) + part.frames * 400 + _SLACK_BYTES,
-    )
-    reader = ProgressReader(progress)
-    with temporary(*(scratch / name for name in measurement.files)):
-        finished = run_ffmpeg(argv, media, limits, reader, cancelled, scratch)
-        encoded = reader.last.frame if reader.last else 0
-        if encoded != part.frames:
-            raise UnreadableSource(f"{part.frames} frames were indexed, and the decoder gave {encoded}")
-        measured = read_scores(scratch, measurement, part.frames_read)
-    mine = slice(part.lead_in, part.lead_in + part.frames)
-    return EncodedChunk(
-        path=output,
-        scores={metric: values[mine] for metric, values in measured.items()},
-        encoder=_signature(output),
-        argv=public(argv, str(output)),
-        complaints=ADDRESS.sub("", finished.stderr_tail),
-    )
-
-
-def _signature(path: Path) -> str:
-    """x264's own word on its version, in the first picture."""
-    with path.open("rb") as stream:
-        head = stream.read(1 << 16)
-    _, mark, rest = head.partition(_X264_MARK.encode())
-    return f"x264 core {rest[:16].decode('ascii', 'replace').split()[0]}" if mark else ""

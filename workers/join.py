@@ -17,7 +17,7 @@ from common.errors import ConformanceBroken, InternalFault
 from common.orders import ChunkRef
 from common.recipes import Recipe
 from common.store import ObjectStore
-from workers.chunks import STREAM
+from workers.chunk_encode import STREAM
 from workers.stitch import IdrNumbers, decoding_times, emptied_at, read_headers
 
 WHOLE_VBV_INITIAL = 0.9

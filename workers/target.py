@@ -102,6 +102,11 @@ class Looking(Generic[Made]):
                 log.info("search_stepped_finer", missed=whole.crf, next=crf)
         return made, Searched(curve.probes, curve.wholes, sampled=True, why_not=why_not, remembered=remembered)
 
+    def promised(self) -> int | None:
+        """The number that the samples promise; None where they cannot be had. Raises: LeaseLost."""
+        probes, _ = self._probes(self.memory.recall())
+        return self._next(Curve(probes)) if probes else None
+
     def _next(self, curve: Curve) -> int | None:
         return next_whole(curve, self.gate, self.search, self.given)
 
@@ -215,7 +220,7 @@ class Encoding:
         video, search = self.description.video, self.recipe.search
         if search is None:
             raise InternalFault("samples were asked for without a search")
-        return sample_windows(video.frame_count, video.duration_ms / 1000, search)
+        return sample_windows(video.frame_count, video.duration_ms / 1000, search, self.recipe.gop_seconds)
 
 
 def _fed(media: MediaInput, chosen: tuple[Window, ...]) -> MediaInput:

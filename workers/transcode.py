@@ -67,6 +67,7 @@ class Produced:
     encoder: str = ""  # its own version, as it signed the stream
     complaints: str = ""
     chunks: tuple[dict[str, Any], ...] = ()  # facts of each, for the evidence
+    qualities: tuple[int, int] | None = None  # finest and coarsest number of chunks
     frames: dict[str, Any] | None = None  # facts of frames that were coded one by one, for the evidence
     mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
     searched: Searched | None = None  # how the quality number was found
@@ -128,6 +129,9 @@ def finish(
     packaged, planned = None, order
     if produced.searched is not None:  # the header says how it was really made
         order = at_quality(order, produced.searched.chosen)
+    if produced.qualities is not None:
+        plan = order.plan.model_copy(update={"qualities": produced.qualities})
+        order = order.model_copy(update={"plan": plan})
     if order.plan.lets_out(produced.verdict):
         from workers.parts import package_parts, split_needed
 

@@ -219,7 +219,9 @@ def _what_was_done(request: HeaderRequest, lost: tuple[str, ...]) -> str:
         sound = ", sound encoded again" if request.plan.path is Path.REAUDIO else ""
         return f"Video stream taken over bit for bit{sound}; header rewritten"
     recipe, output = request.plan.recipe, request.output.video
-    how = f" by {recipe.encoder} crf {recipe.crf}" if recipe else ""
+    finest, coarsest = request.plan.qualities or ((recipe.crf, recipe.crf) if recipe else (0, 0))
+    number = str(finest) if finest == coarsest else f"{finest} to {coarsest}"
+    how = f" by {recipe.encoder} crf {number}" if recipe else ""
     parts = [f"Lossy compression to {request.syntax.name}{how}, ratio {_our_step(request).ratio:.1f}:1"]
     parts += _treatment(request)
     before = request.description.dicom.photometric if request.description.dicom else ""

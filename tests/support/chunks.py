@@ -12,7 +12,7 @@ import imageio_ffmpeg
 from common.media import Description
 from common.orders import AssembleOrder, ChunkDone, ChunkOrder, ChunkRef, Plan, SplitDone, SplitOrder, TranscodeOrder
 from common.orders import Path as Way
-from common.recipes import ARCHIVE, Audio
+from common.recipes import ARCHIVE, Audio, Search
 from common.settings import Settings
 from common.store.folder import FolderStore
 from workers.assemble import join_of
@@ -55,8 +55,9 @@ class Hall:
         self.store.adopt("sources/one", source)
         return describe_sandboxed(source, source.suffix, self.settings)
 
-    def plan(self, crf: int | None = None, audio: Audio = Audio.STRIP) -> Plan:
-        recipe = ARCHIVE.ladder[0].model_copy(update={"crf": crf or self.crf, "threads": 1})
+    def plan(self, crf: int | None = None, audio: Audio = Audio.STRIP, search: Search | None = None) -> Plan:
+        changes = {"crf": crf or self.crf, "threads": 1, "search": search}
+        recipe = ARCHIVE.ladder[0].model_copy(update=changes)
         return Plan(
             path=Way.ENCODE,
             reason="a test",
@@ -67,20 +68,33 @@ class Hall:
             audio=audio,
         )
 
-    def split(self, description: Description, wanted: int = 3) -> SplitDone:
+    def split(self, description: Description, wanted: int = 3, plan: Plan | None = None) -> SplitDone:
         order = SplitOrder(
-            order_id="s", item_id="one", attempt=1, source_key="sources/one", description=description, wanted=wanted
+            order_id="s",
+            item_id="one",
+            attempt=1,
+            source_key="sources/one",
+            description=description,
+            wanted=wanted,
+            plan=plan,
         )
         return find_cuts(order, self.store, self.scratch, self.settings, Attempt())
 
-    def chunk(self, description: Description, cut: SplitDone, number: int, crf: int | None = None) -> ChunkDone:
+    def chunk(
+        self,
+        description: Description,
+        cut: SplitDone,
+        number: int,
+        crf: int | None = None,
+        search: Search | None = None,
+    ) -> ChunkDone:
         order = ChunkOrder(
             order_id=f"c{number}",
             item_id="one",
             attempt=1,
             source_key="sources/one",
             description=description,
-            plan=self.plan(crf),
+            plan=self.plan(crf, search=search),
             part=cut.parts[number],
             timeline=cut.timeline,
             output_prefix=f"chunks/{number}-{crf or self.crf}",

@@ -7,6 +7,8 @@ a copy (tpad) of the chunk's own border frame, and their scores are dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from common.recipes import Recipe
 from workers.ffmpeg import command, x264
 from workers.ffmpeg.conversion import VARIABLE_RATE_CLOCK, Conversion, Filter
 from workers.ffmpeg.measurement import Measurement
+from workers.ffmpeg.sample_command import Window, only
 from workers.stitch import ticks
 
 ENCODER = "libx264"
@@ -73,6 +76,36 @@ def chunk_command(
     )
     compiled = command.compiled(program, leg)
     return command.with_measurement(compiled, (kept,), measurement, conversion, distorted=(pad,))
+
+
+def chunk_sample_command(
+    program: str,
+    source: command.Source,
+    description: Description,
+    conversion: Conversion,
+    recipe: Recipe,
+    part: Part,
+    timeline: Timeline | None,
+    samples: Sequence[Window],
+    *,
+    output: Path,
+    measurement: Measurement,
+) -> list[str]:
+    """Encode samples of a part one behind the other, with the options of a chunk, and measure each of their frames."""
+    video = command.input_of(
+        source,
+        noautorotate=None,
+        display_rotation="0",
+        threads=str(measurement.threads),
+        **command.exact_crop(description.video),
+    )["V:0"]
+    moved = [replace(one, first=one.first + part.lead_in, last=one.last + part.lead_in) for one in samples]
+    chosen = Filter("select", (("expr", only(moved)),))
+    for step in (*_selection(part, timeline), chosen, *_placed(conversion, timeline)):
+        video = video.filter(step.name, **dict(step.options))
+    options = _options(recipe, conversion, source.frame_rate, description)
+    leg = ffmpeg.output(video, str(output), f="nut", fflags="+bitexact", **options, fps_mode="passthrough")
+    return command.with_measurement(command.compiled(program, leg), (), measurement, conversion)
 
 
 def _selection(part: Part, timeline: Timeline | None) -> tuple[Filter, ...]:

@@ -27,13 +27,17 @@ class Window:
     seconds: float
 
 
-def sample_windows(frames: int, seconds: float, search: Search) -> tuple[Window, ...]:
+def sample_windows(frames: int, seconds: float, search: Search, group_seconds: float) -> tuple[Window, ...]:
     """What a search looks at: ``search.share`` of the video, and at least ``search.least_seconds``, in a place for each
     ``search.apart_seconds``, within the search's bounds of their number.
+
+    Each is as long as whole groups of pictures are (``group_seconds``): half a group more is a key picture more, which looks
+    better than the whole will (0.6 dB of VMAF on cuts every second).
     """
-    share = min(1.0, max(search.share, search.least_seconds / max(seconds, 1e-3)))
     count = max(search.samples, min(search.most_samples, round(seconds / search.apart_seconds)))
-    return windows(frames, seconds, share=share, count=count)
+    wanted = max(search.share * seconds, search.least_seconds)
+    groups = max(1, round(wanted / count / group_seconds))
+    return windows(frames, seconds, share=min(1.0, groups * group_seconds * count / max(seconds, 1e-3)), count=count)
 
 
 def windows(frames: int, seconds: float, *, share: float, count: int) -> tuple[Window, ...]:
@@ -98,5 +102,9 @@ def selected(source: Source, options: dict[str, str | None], samples: Sequence[W
     """The samples of what comes through a pipe, where nothing can be sought."""
     if not samples:
         return input_of(source, **options)["V:0"]
-    spans = "+".join(f"between(n,{sample.first},{sample.last - 1})" for sample in samples)
-    return input_of(source, **options)["V:0"].filter("select", expr=spans)
+    return input_of(source, **options)["V:0"].filter("select", expr=only(samples))
+
+
+def only(samples: Sequence[Window]) -> str:
+    """FFmpeg's ``select`` expression for the frames of these samples."""
+    return "+".join(f"between(n,{sample.first},{sample.last - 1})" for sample in samples)

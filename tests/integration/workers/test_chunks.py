@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from support.chunks import NOISE, SOURCES, X264, Hall, ffmpeg, frames, make
@@ -20,11 +21,12 @@ from common.bitstream.nal import annex_b, nal_units, parameter_sets
 from common.errors import ConformanceBroken, StoreFault, UnreadableSource
 from common.ffmpeg import ffmpeg_program
 from common.media import Description, Scan
-from common.recipes import Audio
+from common.recipes import Audio, Search
 from common.settings import Settings
 from workers.assemble import assemble
 from workers.attempt import Attempt
-from workers.chunks import STREAM, chunk_scores
+from workers.chunk_encode import STREAM
+from workers.chunks import chunk_scores
 from workers.encode import encode
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Picture, conversion
@@ -41,7 +43,7 @@ def hall(tmp_path: Path) -> Hall:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_part_of_a_video_is_read_to_the_very_frame(hall: Hall, tmp_path: Path, name: str) -> None:
-    from workers.chunks import open_part
+    from workers.chunk_encode import open_part
 
     source = make(tmp_path / name, *SOURCES[name])
     description = hall.describe(source)
@@ -65,7 +67,7 @@ def test_every_part_of_a_video_is_read_to_the_very_frame(hall: Hall, tmp_path: P
 
 
 def test_a_worker_reads_its_range_only(hall: Hall, tmp_path: Path) -> None:
-    from workers.chunks import feed_packets
+    from workers.chunk_encode import feed_packets
 
     source = make(tmp_path / "closed.mp4", *SOURCES["closed.mp4"])
     description = hall.describe(source)
@@ -308,3 +310,46 @@ def test_no_program_names_itself_in_the_container(hall: Hall, tmp_path: Path) ->
     first = hall.joined(hall.order(description, cut, made)).read_bytes()
     assert b"Lavf" not in first
     assert hall.joined(hall.order(description, cut, made)).read_bytes() == first
+
+
+CHANGING = (
+    "testsrc2=s=160x120:r=25:d=4,format=yuv420p[calm];"
+    "testsrc2=s=160x120:r=25:d=4,noise=alls=14:allf=t:all_seed=5,format=yuv420p[noisy];[calm][noisy]concat"
+)
+LOOK = Search(finest=10, start=24, coarsest=36, whole_seconds=0)
+
+
+@pytest.mark.parametrize("name", ["closed.mp4", "open.mkv"])
+def test_each_chunk_finds_the_highest_number_that_passes_near_the_whole_video_s(
+    hall: Hall, tmp_path: Path, name: str
+) -> None:
+    source = make(tmp_path / name, *SOURCES[name], graph=CHANGING)
+    description = hall.describe(source)
+    cut = hall.split(description, 2, hall.plan(search=LOOK))
+    assert cut.quality is not None
+    near = LOOK.model_copy(
+        update={"start": cut.quality, "finest": max(10, cut.quality - 6), "coarsest": min(36, cut.quality + 6)}
+    )
+    made = [hall.chunk(description, cut, number, search=near) for number in range(2)]
+    for done in made:
+        assert done.verdict.passed
+        assert done.quality is not None
+        assert done.search is not None
+        assert done.search["sampled"]
+        assert done.search["why_not_sampled"] == ""
+        assert done.search["chosen"] == done.search["wholes"][-1]["quality"] == done.quality
+    assert made[0].quality > made[1].quality  # type: ignore[operator]
+    again = hall.chunk(description, cut, 1, crf=17, search=near)  # another address: an earlier one would be found whole
+    assert again.search is not None
+    assert again.search["remembered"] > 0
+    assert again.stream_digest == made[1].stream_digest
+    finished = hall.order(description, cut, made)
+    done = assemble(finished, hall.store, hall.scratch, hall.settings, Attempt())
+    assert done.verdict.passed
+    evidence = json.loads(hall.store.get(done.evidence_keys[0]))
+    assert [chunk["quality"] for chunk in evidence["chunks"]] == [one.quality for one in made]
+    assert [chunk["search"]["chosen"] for chunk in evidence["chunks"]] == [one.quality for one in made]
+    place = tmp_path / "made.dcm"
+    hall.store.export(done.instance_key, place)
+    words = str(pydicom.dcmread(place, stop_before_pixels=True).DerivationDescription)
+    assert f"crf {made[1].quality} to {made[0].quality}" in words

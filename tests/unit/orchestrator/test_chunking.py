@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 from support.core import Farm, made
 
@@ -27,7 +29,7 @@ from common.orders import (
 from common.recipes import ARCHIVE
 from common.stages import State
 from orchestrator import work
-from orchestrator.chunk_policy import Policy, chunks_for, next_recipe
+from orchestrator.chunk_policy import REACH, Policy, chunks_for, narrowed, next_recipe
 from orchestrator.dispatcher import dispatch
 from orchestrator.ledger.schema import Attempt, Chunk
 from orchestrator.planner import plan as planned
@@ -113,13 +115,13 @@ class Long:
         dispatch(self.farm.ledger, self.farm.broker, self.farm.store, chunks=policy)
         return list(self.farm.broker.sent[before:])
 
-    def split(self, *firsts: int) -> None:
+    def split(self, *firsts: int, quality: int | None = None) -> None:
         """Up to the chunks: the cuts are found, and the item is laid out."""
         (order,) = self.send()
         assert isinstance(order, SplitOrder)
         ends = (*firsts[1:], FRAMES)
         parts = tuple(Part(first=a, last=b, total=FRAMES) for a, b in zip(firsts, ends, strict=True))
-        self.farm.answer(order, SplitDone(parts=parts))
+        self.farm.answer(order, SplitDone(parts=parts, quality=quality))
         assert self.send() == []
 
     def done(self, order: ChunkOrder, *, passed: bool = True) -> None:
@@ -168,6 +170,33 @@ def test_the_longest_chunk_goes_out_first_and_one_assembly_ends_it(long: Long) -
     assert long.state is State.PRODUCED
     assert long.chunks() == []
     assert list(long.farm.store.keys("chunks/")) == []
+
+
+def test_chunks_look_for_their_number_near_the_whole_video_s_and_so_near_each_other(long: Long) -> None:
+    long.split(0, 200, 700, quality=24)
+    orders = long.send()
+    searches = {order.plan.recipe.search for order in orders}
+    assert len(searches) == 1  # whichever is done first: same cuts, same bytes
+    (search,) = searches
+    assert (search.finest, search.start, search.coarsest) == (24 - REACH, 24, 24 + REACH)
+    for order in orders:
+        long.done(order)
+    assert long.assembly().transcode.plan.recipe == orders[0].plan.recipe
+
+
+def test_without_a_number_of_the_whole_chunks_take_their_rung_s(long: Long) -> None:
+    long.split(0, 500)
+    assert [(order.plan.recipe.search, order.plan.recipe.crf) for order in long.send()] == [(None, 18)] * 2
+
+
+@given(st.integers(10, 36))
+def test_a_chunk_never_leaves_the_bounds_of_its_recipe(number: int) -> None:
+    search = ARCHIVE.ladder[0].search
+    near = narrowed(search, number)
+    assert search is not None
+    assert near is not None
+    assert search.finest <= near.finest <= near.start <= near.coarsest <= search.coarsest
+    assert near.coarsest - near.finest <= 2 * REACH
 
 
 def test_a_video_stays_whole_while_others_want_the_slots(
