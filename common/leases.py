@@ -6,6 +6,7 @@ a worker that is shut down gave the order back unfinished: it is given out again
 ``revoked:<order>``  set by the orchestrator when it gives an attempt up: the worker asks every second, and stops.
 ``worker:<name>``  what a worker is and offers (WorkerInfo), with a TTL: no key, no worker. ``workers`` is the set of their
 names: looking through all keys for them would cost more the more orders there are.
+``drained``  the set of names of workers that a person told to take nothing new: they finish what they have, and wait.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from common import queues
 ENDED = "ended"
 RETURNED = "returned"
 WORKERS = "workers"
+DRAINED = "drained"
 _ENDED_SECONDS = 600  # longer than the broker keeps a copy back; these keys are all that grows with the orders of a job
 _REVOKED_SECONDS = 24 * 3600
 
@@ -181,6 +183,19 @@ def withdraw(redis: Redis, name: str) -> None:
     """A worker that stops in order says so at once."""
     redis.delete(f"worker:{name}")
     redis.srem(WORKERS, name)
+
+
+def hold(redis: Redis, name: str, *, held: bool) -> None:
+    """Tell a worker to take nothing new (``held``), or to take orders again; it hears of it within seconds, also after a restart."""
+    if held:
+        redis.sadd(DRAINED, name)
+    else:
+        redis.srem(DRAINED, name)
+
+
+def is_held(redis: Redis, name: str) -> bool:
+    """Whether a person told this worker to take nothing new."""
+    return bool(redis.sismember(DRAINED, name))
 
 
 def live_workers(redis: Redis) -> list[WorkerInfo]:

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from common import queues
 from common.farm import Message, publish
-from common.leases import Lease, Leases, WorkerInfo, live_workers
+from common.leases import Lease, Leases, WorkerInfo, hold, live_workers
 from common.logs import logger
 from common.orders import AnyOrder, OrderBase, WorkResult
 from orchestrator.inbox import Inbox
@@ -123,6 +123,10 @@ class CeleryBroker:
     def workers(self) -> list[WorkerInfo]:
         """All live workers."""
         return live_workers(self._redis)
+
+    def hold(self, name: str, *, held: bool) -> None:
+        """Let a worker take nothing new, or take orders again."""
+        hold(self._redis, name, held=held)
 
     def slots(self) -> dict[str, int]:
         """See Broker."""

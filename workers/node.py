@@ -42,6 +42,7 @@ LAST_WORDS_SECONDS = (
     2.0  # for Celery to close the pool and for the broker to take our last words, before we leave anyway
 )
 SELFTEST_LIMITS = Limits(seconds=120.0)
+HELD = "an operator told it to take nothing new"
 EXIT_DRAINED = 0
 EXIT_STUCK = os.EX_TEMPFAIL  # sysexits.h: try again; a supervisor starts the worker anew
 
@@ -63,7 +64,7 @@ class Node:
         self._breaker = Breaker(settings.breaker_failures, settings.breaker_pause_seconds)
         self._pulse = Pulse(settings.liveness_seconds / 3, settings.liveness_seconds)
         self._running: dict[str, Running] = {}
-        self._draining = self._stuck = False
+        self._draining = self._stuck = self._held = False
         self._testing: threading.Thread | None = None
         self._closed = threading.Event()
         self._redis: Redis | None = None
@@ -92,6 +93,8 @@ class Node:
         """The state and its reason in words."""
         if self._draining:
             return NodeState.DRAINING, "told to stop"
+        if self._held:
+            return NodeState.DRAINING, HELD
         if self._stuck:
             seconds = self._settings.liveness_seconds
             return NodeState.OUT_OF_SERVICE, f"no order was taken for {seconds:g} s while a slot was free"
@@ -239,6 +242,8 @@ class Node:
     def _advertise(self) -> None:
         self._advertised_at = time.monotonic()
         touch(self._settings.alive_file)
+        with contextlib.suppress(RedisError, OSError):  # as it was, while the broker is away
+            self._held = leases.is_held(self._connection, self.info.name)
         state, reason = self.state
         load = psutil.cpu_percent() / 100.0
         info = replace(self.info, running=len(self._running), cpu_load=load, state=state, reason=reason)

@@ -97,8 +97,13 @@ class Access:
         return Caller(name, session=value) if right and not late else None
 
     def form_token(self, caller: Caller) -> str:
-        """What a form of the web page carries, so that it was our page that sent it; empty where there are no sessions."""
-        return self._sign(caller.name, f"form|{caller.session}") if caller.session else ""
+        """What a form of the web page carries, so that it was our page that sent it.
+
+        Without sessions it is signed with the token of the state directory: pages of other sites cannot read it either.
+        """
+        if caller.session:
+            return self._sign(caller.name, f"form|{caller.session}")
+        return hmac.new(self.local.encode(), b"form", hashlib.sha256).hexdigest()
 
     def form_is_ours(self, caller: Caller, token: str) -> bool:
         """Whether a form carries the token of this caller's session."""

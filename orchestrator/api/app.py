@@ -18,6 +18,7 @@ from orchestrator.dicomweb import routes as dicomweb
 from orchestrator.farm import Farm
 from orchestrator.metrics import routes as metrics
 from orchestrator.web import routes as web
+from orchestrator.web.errors import ProblemPages
 
 THREADS = 10
 """Requests at work at a time: as many as the pool of the ledger has connections. The others wait for milliseconds."""
@@ -57,6 +58,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
         app.include_router(router)
     describe(app)
     hosts = tuple(name.strip() for name in farm.settings.http_hosts.split(",") if name.strip())
+    app.add_middleware(ProblemPages)
     app.add_middleware(Guard, access=known, hosts=hosts)
     return app
 

@@ -14,6 +14,7 @@ from common.recipes import PROFILES
 from common.stages import State
 from orchestrator import deciding
 from orchestrator.deciding import Selection
+from orchestrator.ledger.decisions import decisions_on_item
 from orchestrator.ledger.schema import Job
 
 MISSED = ("vmaf p1 80.0000 < 85",)
@@ -53,7 +54,7 @@ def test_an_accepted_result_is_made_again_and_leaves(
     item = add_item()
     quarantined(farm, item, description)
     before = farm.broker.sent[-1]
-    assert deciding.accept(farm.ledger, Selection((item,)), "d1").count == 1
+    assert deciding.accept(farm.ledger, Selection((item,)), by="anna", why="the only copy").count == 1
     assert (farm.item(item).state, farm.item(item).cause) == (State.PLANNED, None)
     farm.dispatch()
     order = farm.broker.sent[-1]
@@ -62,17 +63,22 @@ def test_an_accepted_result_is_made_again_and_leaves(
     assert (order.plan.recipe, order.plan.gate, order.plan.waiver.decision) == (
         before.plan.recipe,
         before.plan.gate,
-        "d1",
+        farm.item(item).decision,
     )
     farm.answer(order, made(passed=False, misses=("vmaf p1 80.0001 < 85",)))
     assert farm.item(item).state is State.PRODUCED
-    assert "d1" in farm.item(item).reason
+    decision = farm.item(item).decision
+    assert decision is not None
+    assert decision in farm.item(item).reason
+    with farm.ledger() as session:
+        (noted,) = decisions_on_item(session, "job", item)
+        assert (noted.by, noted.what, noted.why, noted.key) == ("anna", "accepted", "the only copy", decision)
 
 
 def test_a_waiver_lets_nothing_else_through(farm: Farm, add_item: Callable[..., str], description: Description) -> None:
     item = add_item()
     quarantined(farm, item, description)
-    deciding.accept(farm.ledger, Selection((item,)), "d1")
+    deciding.accept(farm.ledger, Selection((item,)), by="anna", why="the only copy")
     farm.dispatch()
     farm.answer(
         farm.broker.sent[-1], TranscodeDone(verdict=Verdict(passed=False, misses=(*MISSED, "ssim mean 0.1 < 0.9")))
@@ -90,7 +96,7 @@ def test_what_breaks_the_standard_cannot_be_accepted(
     finding = Finding(severity="error", rule="h264.level", clause="PS3.5 8.2.7", found="5", required="4.1")
     farm.answer(farm.broker.sent[-1], made().model_copy(update={"findings": (finding,)}))
     assert farm.item(item).cause == "h264.level"
-    outcome = deciding.accept(farm.ledger, Selection((item,)), "d1")
+    outcome = deciding.accept(farm.ledger, Selection((item,)), by="anna", why="the only copy")
     assert (outcome.count, list(outcome.refused)) == (0, ["what breaks the standard cannot be accepted"])
     assert farm.item(item).state is State.QUARANTINED
 
@@ -100,8 +106,8 @@ def test_an_item_is_tried_again_by_a_profile_of_its_own(
 ) -> None:
     item = add_item()
     quarantined(farm, item, description)
-    deciding.retry(farm.ledger, Selection((item,)), "d1", PROFILES["review"])
-    assert (farm.item(item).state, farm.item(item).cause, farm.item(item).decision) == (State.FOUND, None, "d1")
+    deciding.retry(farm.ledger, Selection((item,)), by="anna", profile=PROFILES["review"])
+    assert (farm.item(item).state, farm.item(item).cause) == (State.FOUND, None)
     farm.dispatch()
     farm.answer(farm.broker.sent[-1], DescribeDone(description=description))
     assert Plan.model_validate(farm.item(item).plan).gate == PROFILES["review"].gate
@@ -117,7 +123,7 @@ def test_a_whole_cause_is_decided_about_at_once_and_others_stay(
         failed(farm, broken[-1])
     other = add_item()
     quarantined(farm, other, description)
-    outcome = deciding.retry(farm.ledger, Selection(cause="UnreadableSource", job_id="job"), "d1")
+    outcome = deciding.retry(farm.ledger, Selection(cause="UnreadableSource", job_id="job"), by="anna")
     assert outcome.count == 5
     assert {farm.item(item).state for item in broken} == {State.FOUND}
     assert farm.item(other).state is State.QUARANTINED
@@ -126,9 +132,9 @@ def test_a_whole_cause_is_decided_about_at_once_and_others_stay(
 def test_what_was_given_up_keeps_the_reason_and_is_decided(farm: Farm, add_item: Callable[..., str]) -> None:
     item = add_item()
     failed(farm, item)
-    deciding.give_up(farm.ledger, Selection((item,)), "d1", "the recorder's disk is lost")
+    deciding.give_up(farm.ledger, Selection((item,)), by="anna", why="the recorder's disk is lost")
     assert (farm.item(item).state, farm.item(item).reason) == (State.CANCELLED, "given up: the recorder's disk is lost")
-    assert deciding.retry(farm.ledger, Selection((item,)), "d2").refused == {deciding.NOT_THERE: 1}
+    assert deciding.retry(farm.ledger, Selection((item,)), by="anna").refused == {deciding.NOT_THERE: 1}
 
 
 def test_a_cancelled_job_is_opened_by_a_retry(farm: Farm, add_item: Callable[..., str]) -> None:
@@ -136,7 +142,7 @@ def test_a_cancelled_job_is_opened_by_a_retry(farm: Farm, add_item: Callable[...
     failed(farm, item)
     with farm.ledger.begin() as session:
         session.get_one(Job, "job").cancelled = True
-    deciding.retry(farm.ledger, Selection((item,)), "d1")
+    deciding.retry(farm.ledger, Selection((item,)), by="anna")
     with farm.ledger() as session:
         assert not session.get_one(Job, "job").cancelled
 
@@ -144,3 +150,11 @@ def test_a_cancelled_job_is_opened_by_a_retry(farm: Farm, add_item: Callable[...
 def test_a_decision_about_nothing_is_refused() -> None:
     with pytest.raises(PolicyError, match="no item"):
         Selection()
+
+
+def test_accepting_and_giving_up_need_a_reason(farm: Farm, add_item: Callable[..., str]) -> None:
+    item = add_item()
+    failed(farm, item)
+    with pytest.raises(PolicyError, match="reason"):
+        deciding.give_up(farm.ledger, Selection((item,)), why="  ")
+    assert farm.item(item).state is State.FAILED

@@ -13,7 +13,7 @@ import pytest
 from support.nodes import Plant, running_plant, wait
 
 from common.farm import make_app
-from common.leases import NodeState, WorkerInfo, advertise
+from common.leases import NodeState, WorkerInfo, advertise, hold
 from common.orders import TranscodeOrder
 from workers.probe_order import probe_queue
 
@@ -165,3 +165,12 @@ def test_a_worker_that_was_paused_goes_on(plant: Plant) -> None:
     worker.send_signal(signal.SIGCONT)
     wait(lambda: [one for one in plant.live() if one.taken_at > resumed], "a probe order to be taken")
     assert worker.poll() is None
+
+
+def test_a_worker_that_an_operator_holds_takes_nothing_until_it_is_recalled(plant: Plant) -> None:
+    plant.start()
+    name = wait(lambda: mine(plant), "the worker")[0].name
+    hold(plant.redis, name, held=True)
+    wait(lambda: state(plant) is NodeState.DRAINING, "draining")
+    hold(plant.redis, name, held=False)
+    wait(lambda: state(plant) is NodeState.READY, "ready again")
