@@ -431,6 +431,10 @@ class TranscodeDone(Value):
     transfer_syntax_uid: str = ""
     scores: dict[str, Pooled] = Field(default_factory=dict)
     verdict: Verdict = Verdict(passed=True)
+    remarks: tuple[str, ...] = Field(
+        default=(),
+        description="what a person should know of the source's pictures, times and sound; keeps nothing back",
+    )
     findings: tuple[Finding, ...] = ()
     output_frames: int = 0
     video_bytes: int = 0

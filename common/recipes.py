@@ -13,6 +13,7 @@ from common.dicom.transfer_syntaxes import ROOT
 from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
 from common.handling import Handling
 from common.media import Value
+from common.region import Region
 
 
 class Audio(StrEnum):
@@ -183,6 +184,12 @@ class Gate(Value):
         description="each so-many-th frame is measured; None: every one. Said in the evidence",
     )
 
+    region: Region | None = Field(
+        default=None,
+        description="where every threshold on PSNR, SSIM, VMAF, MS-SSIM and VMAF-NEG must be met a second time, so that a black "
+        "border flatters no score; None: an endoscope's mask is looked for in each video",
+    )
+
     @property
     def fault(self) -> str:
         """Why no profile may have this gate; empty: it may. A ruined second in two hours moves no mean."""
@@ -246,7 +253,7 @@ class Profile(Value):
         return canonical_digest(self)
 
 
-_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum"})
+_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region"})
 """Fields younger than results that must still be found: a digest leaves them out while they have their default."""
 
 

@@ -12,6 +12,9 @@ from common.media import Value
 SMALLEST = 64
 """Pixels a side of what is measured: VIF and ADM halve a picture four times, and less tells little."""
 
+INSIDE = "_inside"
+"""Ends the name of a metric that was taken of a region alone."""
+
 Box = tuple[int, int, int, int]
 """Left, top, width, height; pixels of the result."""
 

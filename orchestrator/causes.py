@@ -17,7 +17,7 @@ def cause_of(made: TranscodeDone) -> str:
     if broken is not None:
         return broken[:_CAUSE_LENGTH]
     word = next((miss.split()[0] for miss in made.verdict.misses if miss.split()), "")
-    return f"{GATE}{word if word in made.scores else 'picture'}"
+    return f"{GATE}{word if word in made.scores or word == 'sound' else 'picture'}"
 
 
 def can_be_accepted(made: TranscodeDone) -> bool:

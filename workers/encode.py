@@ -27,8 +27,10 @@ from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Conversion, Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
 from workers.ffmpeg.parse import Progress, ProgressReader, Scores, parse_places, read_scores
+from workers.ffmpeg.parse_watch import read_watched
 from workers.ffmpeg.treatment import PLACES, Shown, runs
 from workers.measuring import measurement_of
+from workers.pictures import PictureLook, compare_runs
 from workers.quality import check_measurable
 from workers.search import Searched
 
@@ -79,6 +81,7 @@ class Encoded(Wrapped):
     scores: Scores
     encoder_version: str
     complaints: str  # what the source's decoder said against it; empty for a clean source
+    pictures: PictureLook | None = None
     stride: int = 1  # each so-many-th frame was measured
     mapping: tuple[Shown, ...] = ()  # a rate that was made constant: which frames are shown how often
     searched: Searched | None = None  # how its quality number was found; None: it was given
@@ -116,7 +119,9 @@ def encode(
     check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)
     aside = scratch / "encoded"
-    measurement = measurement_of(plan.gate, (shape.width, shape.height), cores(shape.width * shape.height))
+    measurement = measurement_of(
+        plan.gate, (shape.width, shape.height), cores(shape.width * shape.height), watched=True
+    )
     argv = command.encode_command(
         ffmpeg_program(),
         replace(media, frame_rate=video.frame_rate),
@@ -140,6 +145,7 @@ def encode(
         if encoded != frames:
             raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {encoded}")
         scores = read_scores(scratch, measurement, frames)
+        pictures = compare_runs(*read_watched(scratch, measurement, frames), video.frame_rate)
         written = proven(aside, frames, (shape.width, shape.height), settings, decode=False)
         aside.replace(output)
     return Encoded(
@@ -149,6 +155,7 @@ def encode(
         seconds=finished.seconds,
         argv=public(argv, media.args[-1], str(aside)),
         scores=scores,
+        pictures=pictures,
         stride=measurement.stride,
         encoder_version=written.encoder_version,
         complaints=ADDRESS.sub("", finished.stderr_tail),

@@ -10,6 +10,7 @@ from common.orders import Path, TranscodeDone, TranscodeOrder
 from workers.colour_check import ColourCheck
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
+from workers.looks import Looks
 from workers.quality import worst_frames
 from workers.search import Probe, Searched
 
@@ -29,6 +30,7 @@ def evidence(
     mapping: tuple[Shown, ...] = (),
     searched: Searched | None = None,
     colours: ColourCheck | None = None,
+    looks: Looks | None = None,
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
 ) -> bytes:
@@ -40,6 +42,8 @@ def evidence(
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
     policy changed the pictures; search where the quality number was looked for: every probe, with its scores;
     colours: how far pictures of the result are from the source's, each read by its own tags (workers.colour_check);
+    pictures: frozen, black and repeated frames of source and output, gaps of time stamps, and sound against pictures; region: where
+    figures were taken a second time (they end in _inside), or why nowhere (docs/quality.md describes both);
     elementary_stream where the video was copied: the SHA-256 of its stream in the source and in Pixel Data, in the normal form
     of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
     each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
@@ -79,6 +83,10 @@ def evidence(
         value["frames"] = frames
     if colours is not None:
         value["colours"] = colours.json()
+    if looks is not None:
+        value["pictures"] = looks.json()
+    if looks is not None and looks.region is not None:
+        value["region"] = looks.region.json()
     if searched is not None:
         value["search"] = curve(searched)
     if treated := treatment(order, mapping):

@@ -23,11 +23,14 @@ from workers.attempt import Attempt
 from workers.colour_check import ColourCheck, check_colours
 from workers.device_check import check_device
 from workers.elementary import Watch
-from workers.encode import Encoded, limits_of, rewrap, tool_versions
+from workers.encode import Encoded, limits_of, rewrap, shape_of, tool_versions
 from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
+from workers.find_region import RegionLook, look_for_region
 from workers.local import local_source
+from workers.looks import NOT_DECODED, Looks, look_at
+from workers.measuring import judged_inside
 from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 from workers.search import Searched
@@ -72,6 +75,7 @@ class Produced:
     mapping: tuple[Shown, ...] = ()  # of a rate that was made constant
     searched: Searched | None = None  # how the quality number was found
     colours: ColourCheck | None = None
+    looks: Looks | None = None  # at pictures, times and sound; None: the source's own bytes
 
 
 @dataclass(frozen=True)
@@ -239,21 +243,27 @@ def _through_ffmpeg(
     def report(progress: Progress) -> None:
         attempt.report(min(1.0, progress.frame / description.video.frame_count))
 
-    memory = memory_of(store, description, plan)
-    work = partial(encode_by_plan, memory=memory) if plan.path is Way.ENCODE else rewrap
+    encodes = plan.path is Way.ENCODE
+    region = _region(order, media, scratch, settings, attempt) if encodes else None
+    if region is not None and plan.gate is not None:
+        plan = plan.model_copy(update={"gate": judged_inside(plan.gate, region.region)})
+    work = partial(encode_by_plan, memory=memory_of(store, description, plan)) if encodes else rewrap
     wrapped = work(
         media, description, plan, output, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
     )
     payload = Payload(wrapped.path, Taken.WHOLE, described(wrapped.path, settings))
     if not isinstance(wrapped, Encoded):
-        return Produced(payload, argv=wrapped.argv)
+        copied = look_at(description, payload.output, why_not=NOT_DECODED)
+        return Produced(payload, as_seen(copied), argv=wrapped.argv, looks=copied)
     if plan.gate is None or plan.recipe is None:
         raise InternalFault("an encode was planned without recipe or gate")
     pooled = pool(wrapped.scores, description.video.frame_rate, wrapped.stride)
     check_device(plan, payload.output, pooled, wrapped.argv)
     limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
     colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)
-    verdict = judge(pooled, plan.gate, also=(*colours.misses, *_capped(pooled, plan, wrapped.searched)))
+    looks = look_at(description, payload.output, pictures=wrapped.pictures, region=region)
+    also = (*colours.misses, *looks.misses, *_capped(pooled, plan, wrapped.searched))
+    verdict = judge(pooled, plan.gate, also=also)
     return Produced(
         payload,
         verdict,
@@ -265,6 +275,32 @@ def _through_ffmpeg(
         mapping=wrapped.mapping,
         searched=wrapped.searched,
         colours=colours,
+        looks=looks,
+    )
+
+
+def as_seen(looks: Looks) -> Verdict:
+    """Of pictures that need no score: they are the source's own, and their times and sound must be so too."""
+    return Verdict(passed=not looks.misses, misses=looks.misses)
+
+
+def _region(
+    order: TranscodeOrder, media: MediaInput, scratch: Path, settings: Settings, attempt: Attempt
+) -> RegionLook | None:
+    """Where the gate is held a second time."""
+    plan, video = order.plan, order.description.video
+    if plan.recipe is None or plan.gate is None or not plan.gate.thresholds:
+        return None
+    shape = shape_of(media, order.description, plan, plan.recipe)
+    limits = limits_of(plan.recipe, video.frame_count, video.frame_rate, settings)
+    return look_for_region(
+        media,
+        order.description,
+        plan.gate.region,
+        (shape.width, shape.height),
+        scratch,
+        limits=limits,
+        cancelled=attempt.cancelled,
     )
 
 
@@ -418,6 +454,7 @@ def conclude(
         sop_class_uid=order.plan.sop_class_uid,
         scores=produced.pooled or {},
         verdict=produced.verdict,
+        remarks=produced.looks.remarks if produced.looks else (),
         output_frames=produced.payload.output.video.frame_count,
         withheld_key=withheld,
     )
@@ -437,6 +474,7 @@ def conclude(
             mapping=produced.mapping,
             searched=produced.searched,
             colours=produced.colours,
+            looks=produced.looks,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

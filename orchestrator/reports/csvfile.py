@@ -55,6 +55,7 @@ COLUMNS: dict[str, Callable[[ItemReport], Cell]] = {
     "work_seconds": lambda item: round(item.seconds, 3),
     "failure_code": lambda item: item.failure.code if item.failure else None,
     "mend": lambda item: words.ACTORS[item.failure.actor] if item.failure else None,
+    "remarks": lambda item: "; ".join(item.remarks),
     "identifiers": lambda item: "coerced" if item.coerced else None,
 }
 

@@ -46,6 +46,7 @@ def item_object(item: ItemReport) -> Json:
         "failure": _failure(item.failure),
         "instances": [_instance(part) for part in item.instances],
         "coerced": item.coerced,
+        "remarks": list(item.remarks),
     }
 
 

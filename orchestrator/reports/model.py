@@ -176,6 +176,7 @@ def _item_report(item: Item, deliveries: tuple[DeliveryReport, ...], attempts: i
         scores=made.scores if made else {},
         passed=_passed(made) if made else None,
         misses=made.verdict.misses if made else (),
+        remarks=made.remarks if made else (),
         findings=made.findings if made else (),
         sop_instance_uid=made.sop_instance_uid if made else "",
         instance_digest=made.instance_digest if made else "",

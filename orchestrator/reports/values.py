@@ -60,6 +60,7 @@ class ItemReport:
     deliveries: tuple[DeliveryReport, ...]
     failure: Failure | None
     coerced: bool = False  # the site's rules gave it other identifiers
+    remarks: tuple[str, ...] = ()  # of the source's pictures, times and sound
     instances: tuple[InstancePart, ...] = ()  # all that were made of the item: one, or the parts of a split one
 
     @property

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.recipes import Figure
+from common.region import Box
 from workers.ffmpeg.filters import Filter
+from workers.ffmpeg.watch import OUTPUT_LEVEL, SOURCE_LEVEL, watch_chain
 
 SIGNATURE_SIDE = 16
 """Pixels a side of a picture's signature, 16 bits each: the mean of each field keeps parts of a level."""
@@ -35,6 +37,23 @@ class Measurement:
     figures: frozenset[Figure] = frozenset()
     stride: int = 1  # each so-many-th frame is scored
     signatures: bool = False
+    inside: Box | None = None  # where VMAF, PSNR, SSIM, MS-SSIM and VMAF-NEG are taken a second time
+    watched: bool = False  # each frame of both legs is looked at (workers.ffmpeg.watch)
+
+    @property
+    def inside_log(self) -> str:
+        """libvmaf's own, of the inside."""
+        return f"{self.log}.inside"
+
+    @property
+    def source_watch(self) -> str:
+        """What every frame of the reference looks like."""
+        return f"{self.log}.source"
+
+    @property
+    def output_watch(self) -> str:
+        """What every frame of the result looks like."""
+        return f"{self.log}.output"
 
     @property
     def rgb_log(self) -> str:
@@ -49,7 +68,14 @@ class Measurement:
     @property
     def files(self) -> tuple[str, ...]:
         """All that may be written."""
-        return self.log, self.rgb_log, self.signature_file
+        return (
+            self.log,
+            self.rgb_log,
+            self.signature_file,
+            self.inside_log,
+            self.source_watch,
+            self.output_watch,
+        )
 
 
 def too_small_for(width: int, height: int) -> dict[Figure, str]:
@@ -86,8 +112,7 @@ def comparison(distorted: Leg, reference: Leg, measurement: Measurement) -> tupl
     """The graph, and the words that say where its outputs go."""
     parts: list[str] = []
     ends = [_leg(leg, name, measurement, parts) for leg, name in ((distorted, "dist"), (reference, "ref"))]
-    judge = Filter("libvmaf", tuple(_libvmaf(measurement).items()))
-    parts.append(f"{ends[0]['score']}{ends[1]['score']}{text(judge)}[scored]")
+    parts.append(_judged(f"{ends[0]['score']}{ends[1]['score']}", ends[1].get("inside", ""), measurement))
     outputs = ["-map", "[scored]", *_NOWHERE]
     if Figure.PSNR_RGB in measurement.figures:
         told = (("mode", "print"), ("key", "lavfi.psnr.psnr_avg"), ("file", measurement.rgb_log))
@@ -116,6 +141,15 @@ def _leg(leg: Leg, name: str, measurement: Measurement, parts: list[str]) -> dic
         ends["luma"] = f"[{name}luma]"
         from_chain.append(f"[{name}plain]")
         parts.append(f"[{name}plain]{chained(_SIGNATURE)}{ends['luma']}")
+    if measurement.watched:
+        level, log = (
+            (OUTPUT_LEVEL, measurement.output_watch) if name == "dist" else (SOURCE_LEVEL, measurement.source_watch)
+        )
+        from_chain.append(f"[{name}watched]")
+        parts.append(f"[{name}watched]{chained(watch_chain(level, log))}")
+    if measurement.inside and name == "ref":
+        ends["inside"] = "[refinside]"
+        from_chain.append(ends["inside"])
     split = f",split={len(from_chain)}" if len(from_chain) > 1 else ""
     parts.append(f"{leg.inlet}{chained((*leg.chain, *_NUMBERED))}{split}{''.join(from_chain)}")
     return ends
@@ -128,16 +162,35 @@ _SIGNATURE = (
 )
 
 
-def _libvmaf(measurement: Measurement) -> dict[str, str]:
+def _judged(legs: str, reference: str, measurement: Measurement) -> str:
+    """libvmaf on the whole pictures; what it passes on, cropped, and the reference, cropped, go through a second one."""
+    whole = text(Filter("libvmaf", tuple(_libvmaf(measurement, measurement.log, measurement.figures).items())))
+    if measurement.inside is None:
+        return f"{legs}{whole}[scored]"
+    left, top, width, height = map(str, measurement.inside)
+    crop = text(Filter("crop", (("w", width), ("h", height), ("x", left), ("y", top), ("exact", "1"))))
+    figures = measurement.figures & inside_figures((measurement.inside[2], measurement.inside[3]))
+    inner = text(Filter("libvmaf", tuple(_libvmaf(measurement, measurement.inside_log, figures).items())))
+    return (
+        f"{legs}{whole}[whole_scored];[whole_scored]{crop}[distcropped];{reference}{crop}[refcropped];"
+        f"[distcropped][refcropped]{inner}[scored]"
+    )
+
+
+def inside_figures(size: tuple[int, int]) -> frozenset[Figure]:
+    """The figures that are taken of a region of this size too: those that libvmaf computes from luma alone, and at any scale."""
+    return frozenset({Figure.MS_SSIM, Figure.VMAF_NEG}) - too_small_for(*size).keys()
+
+
+def _libvmaf(measurement: Measurement, log: str, wanted: frozenset[Figure]) -> dict[str, str]:
     """The CSV log is a tenth of the JSON's size and holds the same six decimals."""
-    wanted = measurement.figures
     features = (*_ALWAYS, *(name for figure, name in _FEATURES.items() if figure in wanted))
     options = {"n_threads": str(measurement.threads), "feature": "|".join(features)}
     if Figure.VMAF_NEG in wanted:
         options["model"] = f"{_MODEL}|{_MODEL_NEG}"
     if measurement.stride > 1:
         options["n_subsample"] = str(measurement.stride)
-    return options | {"log_fmt": "csv", "log_path": measurement.log}
+    return options | {"log_fmt": "csv", "log_path": log}
 
 
 def chained(steps: tuple[Filter, ...]) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from common.errors import InternalFault
 from common.recipes import Figure
-from workers.ffmpeg.measurement import Measurement
+from common.region import INSIDE
+from workers.ffmpeg.measurement import Measurement, inside_figures
 
 Scores = dict[str, NDArray[np.float32]]
 """Metric name → one value per frame, in display order. Names as in common.recipes.Threshold."""
@@ -93,6 +94,10 @@ def read_scores(folder: Path, measurement: Measurement, frame_count: int) -> Sco
         scores["psnr_rgb"] = _rgb(folder / measurement.rgb_log)
         if len(scores["psnr_rgb"]) != len(scores["vmaf"]):
             raise InternalFault(f"{len(scores['psnr_rgb'])} frames were measured in RGB, not {len(scores['vmaf'])}")
+    if measurement.inside is not None:
+        inner = inside_figures((measurement.inside[2], measurement.inside[3])) & figures
+        inside = parse_scores(folder / measurement.inside_log, frame_count, figures=inner, stride=stride)
+        scores |= {f"{metric}{INSIDE}": values for metric, values in inside.items()}
     return scores
 
 

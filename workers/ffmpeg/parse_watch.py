@@ -8,8 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InternalFault
+from workers.ffmpeg.measurement import Measurement
 from workers.ffmpeg.watch import BLACK, CHANGE
 from workers.pictures import Watched
+
+
+def read_watched(folder: Path, measurement: Measurement, frame_count: int) -> tuple[Watched, Watched]:
+    """Source and result, of a measurement that ran in this folder. Raises: InternalFault."""
+    return (
+        parse_watch(folder / measurement.source_watch, frame_count),
+        parse_watch(folder / measurement.output_watch, frame_count),
+    )
 
 
 def parse_watch(path: Path, frame_count: int) -> Watched:

@@ -24,6 +24,6 @@ def stream_options(recipe: Recipe, conversion: Conversion, frame_rate: Fraction)
         "color_primaries": conversion.tags.primaries,
         "color_trc": conversion.tags.transfer,
         "chroma_sample_location": "left",
-        "enc_time_base": str(conversion.time_base),
+        "enc_time_base:v": str(conversion.time_base),
     }
     return options | {"tag:v": _TAGS[recipe.codec]} if recipe.codec in _TAGS else options

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -13,68 +11,12 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.encaps import generate_fragments
+from support.transcoding import Bench
 
 from common.errors import LeaseLost, UnreadableSource
-from common.media import Description
 from common.orders import Path as Way
-from common.orders import TranscodeDone, TranscodeOrder
-from common.recipes import ARCHIVE, Gate, Profile, Threshold
-from common.settings import Settings
-from common.store.folder import FolderStore
-from orchestrator.planner import plan
+from common.recipes import ARCHIVE, Gate, Threshold
 from workers.attempt import Attempt
-from workers.describe import describe_sandboxed
-from workers.transcode import transcode
-
-HEADER = {
-    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]},
-    "00100020": {"vr": "LO", "Value": ["P-1"]},
-    "00080060": {"vr": "CS", "Value": ["ES"]},
-}
-
-
-@dataclass
-class Bench:
-    """A store, a scratch folder and orders for files."""
-
-    folder: Path
-    profile: Profile = ARCHIVE
-    orders: int = 0
-    settings: Settings = field(default_factory=Settings)
-
-    def __post_init__(self) -> None:
-        self.store = FolderStore(self.folder / "store")
-        self.store.put("headers/h.json", json.dumps(HEADER).encode())
-
-    def describe(self, source: Path) -> Description:
-        return describe_sandboxed(source, source.suffix, self.settings)
-
-    def order(self, source: Path, description: Description | None = None) -> TranscodeOrder:
-        description = description or self.describe(source)
-        self.orders += 1
-        chosen = plan(description, self.profile, modality="ES")
-        self.store.adopt("sources/one", source)
-        kept = description.dicom is not None and chosen.path is Way.KEEP
-        return TranscodeOrder(
-            order_id=f"order{self.orders}",
-            item_id="one",
-            attempt=1,
-            source_key="sources/one",
-            description=description,
-            plan=chosen,
-            header_key=None if description.dicom else "headers/h.json",
-            output_prefix=f"results/ab/{description.digest}/work",
-            sop_instance_uid=description.dicom.sop_instance_uid if kept and description.dicom else "2.25.4711",
-            original_instance_uid=description.dicom.sop_instance_uid if description.dicom else "",
-        )
-
-    def run(self, order: TranscodeOrder, attempt: Attempt | None = None) -> TranscodeDone:
-        scratch = self.folder / "scratch" / order.order_id
-        scratch.mkdir(parents=True)
-        return transcode(order, self.store, scratch, self.settings, attempt or Attempt())
-
-    def instance(self, done: TranscodeDone) -> pydicom.FileDataset:
-        return pydicom.dcmread(BytesIO(self.store.get(done.instance_key)))
 
 
 def make(path: Path, *codec: str, size: str = "160x120") -> Path:
