@@ -22,6 +22,7 @@ from common.media import Description, Kind, Scan, VideoStream
 from common.orders import Finding
 from common.picture import encoded_size
 from common.recipes import FIXED, PROFILES, TARGETS, Hardware, Profile, Recipe, cpu_ladder, in_frames
+from common.region import Region
 
 MAIN_LEVEL, PACKED, STEREO_HIGH, MAIN_10 = (f"{ROOT}.{x}" for x in (100, 105, 106, 108))
 
@@ -75,8 +76,12 @@ def target_uid(text: str) -> str:
     return uid
 
 
-def chosen_profile(name: str, hardware: Hardware | None = None, syntax: str | None = None) -> Profile:
+def chosen_profile(
+    name: str, hardware: Hardware | None = None, syntax: str | None = None, region: Region | None = None
+) -> Profile:
     """A built-in profile as a person asked for it: devices allowed or not, and one target or what fits.
+
+    ``region``: where the gate is held a second time; None: it is found in each video.
 
     Raises:
         PolicyError: there is no such profile or target.
@@ -86,6 +91,8 @@ def chosen_profile(name: str, hardware: Hardware | None = None, syntax: str | No
     profile = PROFILES[name]
     if hardware is not None:
         profile = profile.model_copy(update={"hardware": hardware})
+    if region is not None:
+        profile = profile.model_copy(update={"gate": profile.gate.model_copy(update={"region": region})})
     if syntax is None:
         return profile
     uid = target_uid(syntax)

@@ -14,6 +14,7 @@ from common.dicom.identifiers import identifiers_key
 from common.errors import PolicyError, UnknownName
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
 from common.recipes import Audio, Hardware
+from common.region import parse_region
 from common.store import ObjectStore
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
@@ -42,6 +43,7 @@ class JobFile(BaseModel):
     rate: RatePolicy = RatePolicy.KEEP
     dynamic_range: DynamicRange = DynamicRange.KEEP
     stereo: Stereo = Stereo.NONE
+    region: str = Field(default="auto", description="auto, none, circle=X,Y,RADIUS or rectangle=LEFT,TOP,WIDTH,HEIGHT")
     map: str | None = None
     worklist: str | None = None
     accession: str | None = None
@@ -78,7 +80,7 @@ class JobFile(BaseModel):
         Raises:
             PolicyError: they are not.
         """
-        chosen_profile(self.profile, self.hardware, self.syntax)
+        chosen_profile(self.profile, self.hardware, self.syntax, parse_region(self.region))
         if self.window is not None:
             parse_window(self.window)
         return self
@@ -107,7 +109,9 @@ class JobFile(BaseModel):
         destinations = [below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
-            chosen_profile(self.profile, self.hardware, self.syntax).model_copy(update={"handling": self.handling}),
+            chosen_profile(self.profile, self.hardware, self.syntax, parse_region(self.region)).model_copy(
+                update={"handling": self.handling}
+            ),
             self.audio,
             name=self.name,
             priority=self.priority,

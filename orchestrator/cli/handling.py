@@ -27,3 +27,11 @@ Views = Annotated[
     Stereo,
     typer.Option("--stereo", help="how two views lie in a frame of sources that do not say so themselves"),
 ]
+Inside = Annotated[
+    str,
+    typer.Option(
+        "--region",
+        help="where the gate is held a second time, so that a black border flatters no score: auto (an endoscope's mask is looked "
+        "for), none, circle=X,Y,RADIUS or rectangle=LEFT,TOP,WIDTH,HEIGHT in pixels of the result",
+    ),
+]

@@ -19,7 +19,7 @@ from orchestrator.cli import limiting
 from orchestrator.cli.api import api
 from orchestrator.cli.client import Api
 from orchestrator.cli.destinations import destinations
-from orchestrator.cli.handling import Fields, Pace, Range, Views
+from orchestrator.cli.handling import Fields, Inside, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.listen import arrivals, listen
 from orchestrator.cli.probing import probe
@@ -146,6 +146,7 @@ def migrate(
     rate: Pace = RatePolicy.KEEP,
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
+    region: Inside = "auto",
     mapping: Map = None,
     worklist: Mwl = None,
     accession: Accession = None,
@@ -180,6 +181,7 @@ def migrate(
         hardware=hardware,
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
+        region=region,
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -199,6 +201,7 @@ def plan(
     rate: Pace = RatePolicy.KEEP,
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
+    region: Inside = "auto",
     mapping: Map = None,
     worklist: Mwl = None,
     accession: Accession = None,
@@ -239,6 +242,7 @@ def plan(
         hardware=hardware,
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
+        region=region,
         accepts=accepts or (),
     )
     how = Planning(

@@ -13,6 +13,7 @@ from common.dicom.identifiers import Identifiers
 from common.errors import PolicyError
 from common.handling import Handling
 from common.recipes import Audio, Hardware
+from common.region import parse_region
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
 from orchestrator.accept_words import parse_acceptance
@@ -51,6 +52,7 @@ class Migration:
         hardware: Hardware | None = None,
         syntax: str | None = None,
         handling: Handling | None = None,
+        region: str = "auto",
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
@@ -66,7 +68,7 @@ class Migration:
             BadMapping: the CSV has errors.
             BadIdentifiers: the rules for identifiers have errors.
         """
-        chosen = chosen_profile(profile, hardware, syntax)
+        chosen = chosen_profile(profile, hardware, syntax, parse_region(region))
         for text in sources:
             parse_source(text).require()
         for text in destinations:

@@ -12,11 +12,13 @@ from common.handling import AS_IT_IS, Handling
 from common.media import Description, Kind, Steady, VideoStream
 from common.orders import Path, Plan
 from common.recipes import ARCHIVE, LOSSLESS, Profile
+from common.region import NO_REGION, given_region
+from common.store.folder import FolderStore
 from orchestrator.chunk_policy import Policy, chunks_for
 from orchestrator.jobfile import JobFile
 from orchestrator.jobs import JobRequest
 from orchestrator.planner import plan
-from orchestrator.work import work_digest
+from orchestrator.work import output_prefix, work_digest
 
 DEINTERLACE = Handling.model_validate({"interlaced": "deinterlace"})
 CONSTANT = Handling.model_validate({"rate": "constant"})
@@ -94,3 +96,30 @@ def test_a_job_file_names_policies_like_the_command_line(tmp_path: File) -> None
     path.write_text('sources = ["a"]\ndestinations = ["b"]\ninterlaced = "blend"\n')
     with pytest.raises(PolicyError, match="interlaced"):
         JobFile.load(path)
+
+
+def jobfile(folder: File, region: str) -> JobFile:
+    path = folder / "job.toml"
+    path.write_text(f'sources = ["{folder}"]\ndestinations = ["{folder}/out"]\nregion = "{region}"\n')
+    return JobFile.load(path)
+
+
+def test_a_region_of_a_job_is_part_of_its_gate(tmp_path: File) -> None:
+    store = FolderStore(tmp_path / "store")
+    circle, auto = (jobfile(tmp_path, word).request(tmp_path, store).profile for word in ("circle=960,540,500", "auto"))
+    assert circle.gate.region == given_region("circle", [960, 540, 500])
+    assert auto == ARCHIVE
+    assert auto.digest != circle.digest
+
+
+def test_a_region_that_is_not_understood_is_refused_at_once(tmp_path: File) -> None:
+    with pytest.raises(PolicyError, match="region 'oval' is not understood"):
+        jobfile(tmp_path, "oval")
+
+
+def test_a_region_is_another_result_of_the_same_work() -> None:
+    description = described(codec="mpeg4")
+    inside = ARCHIVE.model_copy(update={"gate": ARCHIVE.gate.model_copy(update={"region": NO_REGION})})
+    without, given = (plan(description, profile, modality="ES") for profile in (ARCHIVE, inside))
+    assert work_digest(without) == work_digest(given)
+    assert output_prefix("ab" * 32, None, without) != output_prefix("ab" * 32, None, given)
