@@ -10,7 +10,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar, cast
@@ -65,11 +65,12 @@ def run(
     on_line: Callable[[str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run a program to its end, in the calling thread.
 
     ``feed`` runs in a forked child under the same limits and writes the program's standard input; ``on_line`` gets
-    each line of standard output; ``cancelled`` is asked ten times a second.
+    each line of standard output; ``cancelled`` is asked ten times a second; ``environment`` is added to ours.
 
     Raises:
         ProgramMissing: it cannot be started.
@@ -80,7 +81,7 @@ def run(
         UnreadableSource: ``feed`` crashed.
     """
     started = time.monotonic()
-    with _Program(argv, name, limits, feed, on_line, cwd) as program:
+    with _Program(argv, name, limits, feed, on_line, cwd, environment) as program:
         while not program.ended():
             if cancelled is not None and cancelled():
                 program.stop()
@@ -103,8 +104,9 @@ class _Program:
         feed: Feed | None,
         on_line: Callable[[str], None] | None,
         cwd: Path | None,
+        environment: Mapping[str, str] | None,
     ) -> None:
-        self.peak_rss_bytes, self.cpu_seconds = 0, 0.0
+        self.peak_rss_bytes, self.cpu_seconds, self._environment = 0, 0.0, environment
         self._argv, self._name, self._limits, self._on_line = argv, name, limits, on_line
         self._stderr, self._stdout = bytearray(), bytearray()
         self._feeder: Fork | None = None
@@ -148,6 +150,7 @@ class _Program:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=cwd,
+                env=None if self._environment is None else os.environ | dict(self._environment),
                 process_group=0,  # a Ctrl-C at the terminal reaches us, and we decide
                 preexec_fn=lambda: bind(parent, limits),  # noqa: PLW1509  everything it touches was made before the fork
             )

@@ -33,6 +33,8 @@ SLOWEST_READ = 20_000_000
 """Bytes per second of a slow network disk: what the time limit allows for reading the source."""
 
 _CHUNK_BYTES = 1 << 20
+SMALL_BYTES = 4 << 20
+"""Hashed in milliseconds once all else is known: a thread costs more."""
 
 
 def describe_sandboxed(path: Path, name_hint: str, settings: Settings, rules: Identifiers | None = None) -> Description:
@@ -100,7 +102,7 @@ class SourceDigest:
         self._stop = Event()
 
     def __enter__(self) -> Self:
-        self._digest = self._pool.submit(self._read)
+        self._digest = self._pool.submit(self._read) if self.size > SMALL_BYTES else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +117,7 @@ class SourceDigest:
             UnreadableSource: the file cannot be read to its end, or its length changed meanwhile.
         """
         try:
-            digest, length = self._digest.result()
+            digest, length = self._digest.result() if self._digest else self._read()
         except OSError as error:
             raise UnreadableSource(f"the file cannot be read to its end: {error.strerror}") from error
         if length != self.size:

@@ -55,6 +55,9 @@ CODED_PACKETS = 3
 """Packets searched for headers: every key frame repeats them, and these are held in memory."""
 
 HEAD_PACKETS = 64
+"""Packets whose slices are surveyed."""
+
+DECODED_PACKETS = 20
 """Packets decoded: past the longest reordering (16 frames), so frames that no decoder can show are seen missing."""
 
 MAX_HEAD_PACKETS = 1024
@@ -232,6 +235,7 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
         context = stream.codec_context
         context.thread_count = 1  # frame threads would take memory for frames that nobody looks at
         context.flags |= Flags.unaligned  # crop exactly, also on the left
+        context.options = {"skip_loop_filter": "all"}  # size, colours and fields are asked of a frame, not its samples
         packets = _packets(container, stream)
         first = list(islice(packets, CODED_PACKETS))
         coded = read_coded(_codec(stream), context.extradata or b"", map(bytes, first))
@@ -244,7 +248,7 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
         counted = size = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
-            if not (quick and shown.first):
+            if not shown.first or not (quick or number > DECODED_PACKETS):
                 shown.decode(packet)
                 counted += 0 if packet.is_discard else counter.frames_of(packet)
             if survey and number <= HEAD_PACKETS:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import CinefarmError, HardwareFailed, InternalFault, ProgramFailed, UnreadableSource
-from common.ffmpeg import ffmpeg_program
+from common.ffmpeg import allocator, ffmpeg_program
 from common.handling import RatePolicy, treated
 from common.media import Description, Scan
 from common.orders import Path as Way
@@ -253,7 +253,14 @@ def run_ffmpeg(
     """
     try:
         return run(
-            argv, name="ffmpeg", limits=limits, feed=media.feed, on_line=reader.line, cancelled=cancelled, cwd=scratch
+            argv,
+            name="ffmpeg",
+            limits=limits,
+            feed=media.feed,
+            on_line=reader.line,
+            cancelled=cancelled,
+            cwd=scratch,
+            environment=allocator(),
         )
     except ProgramFailed as error:
         if recipe is not None and (fault := device_fault(recipe, error)):

@@ -20,6 +20,7 @@ from common.settings import Settings, default_cpu_slots
 from workers.build import Worker
 from workers.capabilities import Capabilities, listed, probe
 from workers.node import Node
+from workers.preload import preload
 from workers.probe_order import probe_queue
 from workers.scratch import own_scratch
 from workers.selftest import check
@@ -80,6 +81,7 @@ def _work(settings: Settings, able: Capabilities, queues: tuple[str, ...], slots
     register(app, worker_parts, wire)
     info = describe(able, queues, slots or (settings.cpu_slots or default_cpu_slots()) + settings.io_slots, name)
     node = Node(settings, info, app, wire)
+    preload()
     worker = celery_worker(app, node)
     worker_ready.connect(lambda **_: node.start(), weak=False)
     worker_shutting_down.connect(lambda how, **_: _told_to_stop(node, how), weak=False)

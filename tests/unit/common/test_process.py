@@ -335,3 +335,11 @@ def test_children_die_with_a_parent_that_was_killed(way: str, tmp_path: Path) ->
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     assert wait_until_dead(child)
+
+
+def test_an_environment_is_added_to_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "ours")
+    said: list[str] = []
+    code = "import os; print(os.environ['KEPT'], os.environ['ADDED'])"
+    run(python(code), name="python", environment={"ADDED": "theirs"}, on_line=said.append)
+    assert said == ["ours theirs"]
