@@ -33,6 +33,7 @@ LABEL org.opencontainers.image.title="Cinefarm" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/cinefarm /opt/cinefarm
+# hadolint ignore=DL3064  a folder, no secret
 ENV CINEFARM_STATE_DIR=/var/lib/cinefarm CINEFARM_SCRATCH_DIR=/scratch CINEFARM_SECRETS_DIR=/run/secrets \
     CINEFARM_ALIVE_FILE=/scratch/alive
 # the root file system may be read-only: the farm writes here, and nowhere else
@@ -61,4 +62,4 @@ USER 0
 COPY k8s/images/intel.sh /build/
 RUN /build/intel.sh && rm -r /build
 USER 10001:10001
-CMD ["worker", "--queue", "gpu.qsv", "--queue", "gpu.vaapi", "--queue", "cpu"]
+CMD ["worker", "--queue", "gpu.vaapi", "--queue", "cpu"]

@@ -27,6 +27,9 @@ def serve(
     name: Annotated[str, typer.Option(help="name shown to operators")] = "worker",
     log_file: Annotated[Path | None, typer.Option(help="where log lines go; default stderr")] = None,
     parent: Annotated[int | None, typer.Option(help="process that this worker must not outlive")] = None,
+    unproven: Annotated[
+        bool, typer.Option(help="serve queues of devices that do not work; for tests", hidden=True)
+    ] = False,
 ) -> None:
     """Take orders until told to stop. Exit codes: 0 drained, 69 this machine is not fit, 75 orders were no longer taken."""
     if parent is not None:
@@ -35,7 +38,7 @@ def serve(
     from workers.serve import serve as run
 
     try:
-        code = run(Settings(), queues=tuple(queue or ()), slots=slots, name=name)
+        code = run(Settings(), queues=tuple(queue or ()), slots=slots, name=name, unproven=unproven)
     except CinefarmError as error:
         print(f"error: {error.message}\n{error.hint}".rstrip(), file=sys.stderr)  # noqa: T201 for the operator
         raise typer.Exit(os.EX_UNAVAILABLE) from None

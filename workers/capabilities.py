@@ -90,6 +90,13 @@ class Capabilities:
         gpu = dict.fromkeys(queues.of_encoder(name) for name in _working(self.encoders))
         return (*queues.WORK_QUEUES, *gpu)
 
+    def why_not(self, queue: str) -> str:
+        """Why this node cannot serve a queue, in FFmpeg's words for the last encoder tried; empty: it can."""
+        if queue in self.served:
+            return ""
+        tried = [trial.reason for trial in self.encoders if queues.of_encoder(trial.name) == queue]
+        return tried[-1] if tried else "FFmpeg was built without its encoders"
+
 
 def _working(trials: Sequence[Trial]) -> tuple[str, ...]:
     return tuple(trial.name for trial in trials if trial.works)

@@ -31,14 +31,24 @@ from workers.wire import Wire
 log = logs.logger(__name__)
 
 
-def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None = None, name: str = "worker") -> int:
+def serve(
+    settings: Settings,
+    *,
+    queues: tuple[str, ...] = (),
+    slots: int | None = None,
+    name: str = "worker",
+    unproven: bool = False,
+) -> int:
     """Take orders until told to stop; returns the exit code. Without ``queues``: all that this machine can serve.
+
+    A queue of a device that does not work here is refused, unless it is to be served ``unproven``: devices may break later as well.
 
     SIGTERM drains: what runs may finish within Settings.drain_seconds, the rest is handed back (workers.drain).
 
     Raises:
         ProgramMissing: FFmpeg lacks what an encode needs.
-        EnvironmentFault: the self-test failed, the object store cannot be used, or the broker refuses us.
+        EnvironmentFault: a device that was asked for does not work, the self-test failed, the object store cannot be used, or the
+            broker refuses us.
         PolicyError: settings of the broker are wrong.
     """
     greet_broker(settings)
@@ -47,6 +57,8 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
     tried = not queues or any(queue.startswith(names.GPU_PREFIX) for queue in queues)
     able = probe(settings) if tried else Capabilities(listed())
     queues = queues or able.served
+    if not unproven:
+        _check_devices(queues, able)
     if tried or names.CPU in queues:
         check(able.built, settings)
     try:
@@ -55,6 +67,14 @@ def serve(settings: Settings, *, queues: tuple[str, ...] = (), slots: int | None
     except OSError as error:
         hint = f"Make room in {settings.scratch}, or set CINEFARM_SCRATCH_DIR to a folder that this worker may write."
         raise EnvironmentFault(f"the scratch folder cannot be used: {error.strerror or error}", hint=hint) from error
+
+
+def _check_devices(queues: tuple[str, ...], able: Capabilities) -> None:
+    """Raises: EnvironmentFault: a device that was asked for does not work here. Its orders would fail one by one."""
+    for queue in queues:
+        if queue.startswith(names.GPU_PREFIX) and (why := able.why_not(queue)):
+            hint = "Look at driver, device and container runtime (docs/workers.md), or start it with --queue cpu."
+            raise EnvironmentFault(f"this machine cannot serve {queue}: {why}", hint=hint)
 
 
 def _check_semaphores() -> None:

@@ -40,7 +40,7 @@ def gpu_worker(settings: Settings, log: Path) -> Iterator[None]:
         "CINEFARM_STORE_URL": settings.store_url,
         "CINEFARM_STATE_DIR": str(settings.state_dir),
     }
-    argv = [sys.executable, "-m", "workers", "serve", "--queue", GPU, "--slots", "1", "--name", "gpu"]
+    argv = [sys.executable, "-m", "workers", "serve", "--queue", GPU, "--slots", "1", "--name", "gpu", "--unproven"]
     with log.open("wb") as output, subprocess.Popen(argv, env=env, stdout=output, stderr=output) as process:
         try:
             redis = connect(settings.broker_url)
