@@ -126,12 +126,20 @@ def check(
 
 
 @cli.command()
-def measure(reference: Path, distorted: Path) -> None:
-    """One JSON object: PSNR, SSIM and VMAF of a result against its reference."""
+def measure(
+    reference: Path,
+    distorted: Path,
+    metrics: Annotated[str, typer.Option(help="comma-separated")] = "",
+    threads: Annotated[int, typer.Option(min=0, help="0: as many as there are cores")] = 0,
+) -> None:
+    """One JSON object: the scores of a result against its reference."""
+    from workers.measure import USUAL
     from workers.measure import measure as run
 
+    names = [name.strip() for name in metrics.split(",") if name.strip()] or USUAL
     try:
-        print(json.dumps(run(reference, distorted)))  # noqa: T201 the answer
+        found = run(reference, distorted, metrics=names, threads=threads or None)
+        print(json.dumps(found.json()))  # noqa: T201 the answer
     except CinefarmError as error:
         print(json.dumps(_error(error)))  # noqa: T201 the answer
         raise typer.Exit(2) from None

@@ -21,7 +21,8 @@ from common.store import ObjectStore
 from workers import transcode
 from workers.attempt import Attempt
 from workers.chunks import chunk_scores, found
-from workers.encode import proven, run_ffmpeg
+from workers.colour_check import check_colours
+from workers.encode import limits_of, proven, run_ffmpeg
 from workers.ffmpeg.command import sound_command
 from workers.ffmpeg.conversion import VARIABLE_RATE_CLOCK
 from workers.ffmpeg.parse import ProgressReader, Scores
@@ -61,11 +62,14 @@ def assemble(
         output = scratch / _OUTPUT
         _join(order, store, source, output, scratch, settings, attempt)
         attempt.check()
+        limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
+        media = open_source(source, description, scratch)
+        colours = check_colours(media, description, plan, output, scratch, limits=limits, cancelled=attempt.cancelled)
         scores = merged([chunk_scores(ref.output_prefix, store, scratch) for ref in order.chunks])
         pooled = pool(scores, order.transcode.description.video.frame_rate)
         produced = transcode.Produced(
             Payload(output, Taken.WHOLE, transcode.described(output, settings)),
-            judge(pooled, plan.gate),
+            judge(pooled, plan.gate, also=colours.misses),
             pooled,
             scores,
             parts[0].argv,
@@ -73,6 +77,7 @@ def assemble(
             "\n".join(dict.fromkeys(part.complaints for part in parts if part.complaints)),
             chunks=tuple(_fact(ref, part) for ref, part in zip(order.chunks, parts, strict=True)),
             qualities=_qualities(parts),
+            colours=colours,
         )
         return transcode.finish(work, store, scratch, settings, attempt, produced, source)
 

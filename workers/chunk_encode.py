@@ -16,6 +16,7 @@ from common.process import Limits
 from common.recipes import Recipe
 from common.settings import Settings
 from common.stereo import packing
+from workers.alignment import compare, read_signatures
 from workers.cuts import Source, opened
 from workers.encode import ADDRESS, Report, picture_of, public, run_ffmpeg, temporary
 from workers.ffmpeg.chunk_command import chunk_command
@@ -155,7 +156,7 @@ def encode_chunk(
     check_level(shape.width, shape.height, media.frame_rate, recipe, interlaced=scan is not Scan.PROGRESSIVE)
     output = scratch / STREAM
     # of every frame: a stride would begin anew in each chunk
-    measurement = measurement_of(plan.gate, (shape.width, shape.height), recipe.threads, strided=False)
+    measurement = measurement_of(plan.gate, (shape.width, shape.height), recipe.threads, strided=False, signatures=True)
     argv = chunk_command(
         ffmpeg_program(), media, description, shape, recipe, part, timeline, output=output, measurement=measurement
     )
@@ -172,7 +173,10 @@ def encode_chunk(
         if encoded != part.frames:
             raise UnreadableSource(f"{part.frames} frames were indexed, and the decoder gave {encoded}")
         measured = read_scores(scratch, measurement, part.frames_read)
-    mine = slice(part.lead_in, part.lead_in + part.frames)
+        signatures = read_signatures(scratch / measurement.signature_file, part.frames_read)
+        mine = slice(part.lead_in, part.lead_in + part.frames)
+        if misses := compare(*(each[mine] for each in signatures)).misses:  # no finer number would mend that
+            raise InternalFault(f"a chunk is not aligned with its source: {misses[0]}")
     return EncodedChunk(
         path=output,
         scores={metric: values[mine] for metric, values in measured.items()},

@@ -23,6 +23,7 @@ from common.recipes import Audio, Recipe
 from common.settings import Settings
 from common.stereo import packing
 from common.targets import check_target, coded_aspect
+from workers.alignment import Alignment, compare, read_signatures
 from workers.ffmpeg import command
 from workers.ffmpeg.conversion import Conversion, Picture, conversion
 from workers.ffmpeg.encoders import CRASHES, blaming_device, check_level, device_fault, on_device
@@ -79,6 +80,7 @@ class Encoded(Wrapped):
     """An encoded and measured file."""
 
     scores: Scores
+    alignment: Alignment
     encoder_version: str
     complaints: str  # what the source's decoder said against it; empty for a clean source
     pictures: PictureLook | None = None
@@ -119,9 +121,8 @@ def encode(
     check_level(shape.width, shape.height, video.frame_rate, recipe, interlaced=video.scan is not Scan.PROGRESSIVE)
     check_target(video, recipe)
     aside = scratch / "encoded"
-    measurement = measurement_of(
-        plan.gate, (shape.width, shape.height), cores(shape.width * shape.height), watched=True
-    )
+    size = shape.width, shape.height
+    measurement = measurement_of(plan.gate, size, cores(size[0] * size[1]), signatures=True, watched=True)
     argv = command.encode_command(
         ffmpeg_program(),
         replace(media, frame_rate=video.frame_rate),
@@ -146,6 +147,7 @@ def encode(
             raise UnreadableSource(f"the source was counted as {frames} frames, and its decoder gave {encoded}")
         scores = read_scores(scratch, measurement, frames)
         pictures = compare_runs(*read_watched(scratch, measurement, frames), video.frame_rate)
+        alignment = compare(*read_signatures(scratch / measurement.signature_file, frames))
         written = proven(aside, frames, (shape.width, shape.height), settings, decode=False)
         aside.replace(output)
     return Encoded(
@@ -157,6 +159,7 @@ def encode(
         scores=scores,
         pictures=pictures,
         stride=measurement.stride,
+        alignment=alignment,
         encoder_version=written.encoder_version,
         complaints=ADDRESS.sub("", finished.stderr_tail),
         mapping=mapping,

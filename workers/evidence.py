@@ -7,6 +7,7 @@ from typing import Any
 
 from common.handling import DynamicRange, Interlaced, RatePolicy
 from common.orders import Path, TranscodeDone, TranscodeOrder
+from workers.alignment import Alignment
 from workers.colour_check import ColourCheck
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
@@ -31,6 +32,8 @@ def evidence(
     searched: Searched | None = None,
     colours: ColourCheck | None = None,
     looks: Looks | None = None,
+    alignment: Alignment | None = None,
+    stride: int = 1,
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
 ) -> bytes:
@@ -41,6 +44,8 @@ def evidence(
     where many workers made one video (command is the first chunk's then); frames where each was coded by itself: coder and
     second decoder, SHA-256 of every frame's values, and which frames the second decoder read otherwise; treatment where a
     policy changed the pictures; search where the quality number was looked for: every probe, with its scores;
+    measured: the stride (frames 0, n, 2n … were scored), and figures that were asked for and cannot be had; alignment: whether each
+    frame shows its source's (workers.alignment);
     colours: how far pictures of the result are from the source's, each read by its own tags (workers.colour_check);
     pictures: frozen, black and repeated frames of source and output, gaps of time stamps, and sound against pictures; region: where
     figures were taken a second time (they end in _inside), or why nowhere (docs/quality.md describes both);
@@ -62,8 +67,8 @@ def evidence(
             "transfer_syntax_uid": order.plan.transfer_syntax_uid,
         },
         "verdict": done.verdict.model_dump(mode="json"),
-        "scores": {metric: pooled.model_dump(mode="json") for metric, pooled in done.scores.items()},
-        "worst_frames": worst_frames(scores, WORST_FRAMES) if scores else {},
+        "scores": {metric: pooled.model_dump(mode="json", exclude_none=True) for metric, pooled in done.scores.items()},
+        "worst_frames": worst_frames(scores, WORST_FRAMES, stride) if scores else {},
         "findings": [finding.model_dump(mode="json") for finding in done.findings],
         "tools": tools,
         "command": list(argv),
@@ -81,6 +86,10 @@ def evidence(
         value["chunks"] = list(chunks)
     if frames is not None:
         value["frames"] = frames
+    if scores:
+        value["measured"] = measured(order, scores, stride)
+    if alignment is not None:
+        value["alignment"] = alignment.json()
     if colours is not None:
         value["colours"] = colours.json()
     if looks is not None:
@@ -92,6 +101,17 @@ def evidence(
     if treated := treatment(order, mapping):
         value["treatment"] = treated
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def measured(order: TranscodeOrder, scores: Scores, stride: int) -> dict[str, Any]:
+    """Which frames were scored, and what was asked for and cannot be had of pictures so small."""
+    gate = order.plan.gate
+    lacking = sorted(figure for figure in (gate.measured if gate else ()) if figure not in scores)
+    return {
+        "stride": stride,
+        "frames": len(next(iter(scores.values()))),
+        "not_measured": dict.fromkeys(lacking, "libvmaf does not compute it on pictures this small"),
+    }
 
 
 def curve(searched: Searched) -> dict[str, Any]:

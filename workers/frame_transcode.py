@@ -18,6 +18,7 @@ from common.process import Limits, call
 from common.recipes import Gate
 from common.settings import Settings
 from common.store import ObjectStore
+from workers.alignment import Alignment, compare, read_signatures
 from workers.attempt import Attempt
 from workers.encode import cores, run_ffmpeg, temporary
 from workers.ffmpeg.command import frames_command
@@ -114,9 +115,12 @@ def _judged(
     if order.plan.gate is None:
         raise InternalFault("lossy frames were planned without a gate")
     gate = order.plan.gate
-    scores = _measured(order.description, recipe, gate, source, spool, coded.shape, scratch, settings, attempt)
+    scores, alignment = _measured(
+        order.description, recipe, gate, source, spool, coded.shape, scratch, settings, attempt
+    )
     pooled = pool(scores, order.description.video.frame_rate)
-    return Produced(payload, judge(pooled, order.plan.gate), pooled, scores, encoder=coded.tool, frames=facts)
+    verdict = judge(pooled, gate, also=alignment.misses)
+    return Produced(payload, verdict, pooled, scores, encoder=coded.tool, frames=facts, alignment=alignment)
 
 
 def _measured(
@@ -129,7 +133,7 @@ def _measured(
     scratch: Path,
     settings: Settings,
     attempt: Attempt,
-) -> Scores:
+) -> tuple[Scores, Alignment]:
     """Each coded frame, decoded by FFmpeg, against the values it was made of, in full-range 4:4:4: what chroma lost counts."""
     check_measurable(shape.columns, shape.rows)
     video = description.video
@@ -149,7 +153,7 @@ def _measured(
     )
     # of every frame: these are pictures for themselves
     size = shape.columns, shape.rows
-    measurement = measurement_of(gate, size, cores(shape.columns * shape.rows), strided=False)
+    measurement = measurement_of(gate, size, cores(shape.columns * shape.rows), strided=False, signatures=True)
     argv = frames_command(ffmpeg_program(), media, spool, measurement)
     limits = Limits(
         seconds=max(settings.transcode_minimum_seconds, video.duration_ms / 1000 / settings.transcode_speed_floor),
@@ -157,7 +161,8 @@ def _measured(
     )
     with temporary(*(scratch / name for name in measurement.files)):
         run_ffmpeg(argv, media, limits, ProgressReader(None), attempt.cancelled, scratch)
-        return read_scores(scratch, measurement, video.frame_count)
+        signatures = read_signatures(scratch / measurement.signature_file, video.frame_count)
+        return read_scores(scratch, measurement, video.frame_count), compare(*signatures)
 
 
 def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, store: ObjectStore) -> Packaged:

@@ -1,21 +1,27 @@
-"""Compare two plain video files frame by frame: PSNR, SSIM and VMAF, or a reason why they cannot be compared."""
+"""Compare two plain video files frame by frame: scores, or a reason why they cannot be compared."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from common.errors import InputError, ProgramFailed, UnreadableSource
+from common.errors import CinefarmError, InputError, PolicyError, ProgramFailed, UnreadableSource, UnsupportedSource
 from common.ffmpeg import ffmpeg_program
+from common.orders import Pooled
 from common.process import Limits, call, run
+from common.recipes import Figure
+from workers.alignment import Alignment, compare, read_signature, read_signatures
 from workers.encode import cores
 from workers.ffmpeg.colour import MATRIX_CODES, Model, samples
-from workers.ffmpeg.command import measure_command
+from workers.ffmpeg.command import digest_command, measure_command, signatures_command
 from workers.ffmpeg.conversion import Conversion, Picture, conversion
-from workers.ffmpeg.parse import read_scores
-from workers.measuring import measurement_of
+from workers.ffmpeg.measurement import Measurement, too_small_for
+from workers.ffmpeg.parse import Scores, read_scores
+from workers.measuring import LOG
 from workers.quality import check_measurable, pool
 
 _LIMITS = Limits(seconds=24 * 3600, memory_bytes=8 << 30)  # a person waits: long films are their choice
@@ -35,35 +41,127 @@ class Subject:
     frame_count: int
 
 
-def measure(reference: Path, distorted: Path) -> dict[str, dict[str, float]]:
-    """Pooled scores of ``distorted`` against ``reference``: ``{"vmaf": {"mean": …, "min": …, …}, …}``.
+FAMILIES = {
+    "vmaf": ("vmaf",),
+    "psnr": ("psnr_y", "psnr_cb", "psnr_cr"),
+    "ssim": ("ssim",),
+    "ms_ssim": ("ms_ssim",),
+    "vmaf_neg": ("vmaf_neg",),
+    "cambi": ("cambi", "cambi_source", "cambi_added"),
+    "psnr_rgb": ("psnr_rgb",),
+}
+"""What a person can ask for → the metrics that it brings."""
+
+USUAL = ("vmaf", "psnr", "ssim")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two files were found to be."""
+
+    pooled: dict[str, Pooled]
+    frames: int
+    alignment: Alignment
+    identical: bool  # picture by picture, to the bit
+
+    def json(self) -> dict[str, Any]:
+        """The pooled figures of each metric, and beside them what was found about the frames."""
+        figures = {metric: pooled.model_dump(exclude_none=True) for metric, pooled in self.pooled.items()}
+        return {**figures, "alignment": self.alignment.json(), "identical": self.identical}
+
+
+def measure(
+    reference: Path, distorted: Path, *, metrics: Sequence[str] = USUAL, threads: int | None = None
+) -> Comparison:
+    """Pooled scores of ``distorted`` against ``reference``, once every frame is proven to stand beside its own.
 
     Both are compared as they are when their samples are of one kind; else each is brought to the form in which an
-    encoder would have been given it (workers.ffmpeg.conversion).
+    encoder would have been given it (workers.ffmpeg.conversion). ``metrics``: of FAMILIES; ``threads``: of each decoder and of
+    libvmaf, None: as many as there are cores.
 
     Raises:
-        NotComparable: sizes, rates, frame counts or colours differ; the message says how.
+        PolicyError: a metric is none of FAMILIES.
+        NotComparable: sizes, rates, frame counts, colours or frames differ; the message says how.
         UnsupportedSource: colour or size is none that can be measured.
         UnreadableSource: one of them cannot be read.
     """
-    first = call(look, reference, limits=_LIMITS, what="reading the reference")
-    second = call(look, distorted, limits=_LIMITS, what="reading the distorted file")
+    wanted = _wanted(metrics)
+    files = reference.resolve(), distorted.resolve()
+    first, second = call(_look_at_both, files, limits=_LIMITS, what="reading the two files")
     shapes = _shapes(first, second)
-    with tempfile.TemporaryDirectory(prefix="cinefarm-measure-") as scratch:
-        size = first.picture.width, first.picture.height
-        measurement = measurement_of(None, size, cores(size[0] * size[1]))
-        files = reference.resolve(), distorted.resolve()
+    size = shapes[0].width, shapes[0].height
+    workers = threads or cores(size[0] * size[1])
+    with tempfile.TemporaryDirectory(prefix="cinefarm-measure-") as folder:
+        scratch = Path(folder)
+        if first.frame_count != second.frame_count:
+            raise _unequal(files, shapes, (first, second), workers, scratch)
+        figures = frozenset(Figure(name) for name in wanted if name not in USUAL)
+        for figure, why in too_small_for(*size).items():
+            if figure in figures:
+                raise UnsupportedSource(why, hint="Leave that metric out.")
+        measurement = Measurement(LOG, workers, figures, signatures=True)
         alike = _form(first) == _form(second) and samples(first.picture.pixel_format).model is not Model.RGB
-        argv = measure_command(ffmpeg_program(), files, shapes, measurement, as_they_are=alike)
-        try:
-            run(argv, name="ffmpeg", limits=_LIMITS, cwd=Path(scratch))
-        except ProgramFailed as error:
-            raise UnreadableSource(f"the two files cannot be decoded side by side: {error}") from error
-        scores = read_scores(Path(scratch), measurement, first.frame_count)
-    return {
-        metric: figures.model_dump(exclude_none=True)
-        for metric, figures in pool(scores, first.picture.frame_rate).items()
-    }
+        _run(measure_command(ffmpeg_program(), files, shapes, measurement, as_they_are=alike), scratch)
+        alignment = compare(*read_signatures(scratch / measurement.signature_file, first.frame_count))
+        if alignment.shifts:
+            raise NotComparable(f"{alignment.word}: no score would mean anything", hint=_MEND)
+        scores = read_scores(scratch, measurement, first.frame_count)
+        identical = alike and _perfect(scores) and _same_pictures(files, workers, scratch)
+    shown = {metric for name in wanted for metric in FAMILIES[name]}
+    pooled = pool({metric: values for metric, values in scores.items() if metric in shown}, first.picture.frame_rate)
+    return Comparison(pooled, first.frame_count, alignment, identical)
+
+
+_MEND = "Cut or pad one of the files, so that frame n shows the same picture in both."
+
+
+def _wanted(metrics: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(FAMILIES) if "all" in metrics else tuple(dict.fromkeys(metrics)) or USUAL
+    if unknown := [name for name in names if name not in FAMILIES]:
+        raise PolicyError(f"{unknown[0]} is no metric", hint=f"There are {', '.join(FAMILIES)}; or all.")
+    return names
+
+
+def _run(argv: list[str], scratch: Path) -> None:
+    try:
+        run(argv, name="ffmpeg", limits=_LIMITS, cwd=scratch)
+    except ProgramFailed as error:
+        raise UnreadableSource(f"the two files cannot be decoded side by side: {error}") from error
+
+
+def _unequal(
+    files: tuple[Path, Path],
+    shapes: tuple[Conversion, Conversion],
+    subjects: tuple[Subject, Subject],
+    threads: int,
+    scratch: Path,
+) -> NotComparable:
+    """The refusal of files of different length, with the place where one of them loses or gains a frame, where that shows."""
+    counts = [one.frame_count for one in subjects]
+    message = f"the reference's frame count is {counts[0]} and the other's is {counts[1]}"
+    logs = "reference.luma", "result.luma"
+    try:
+        _run(signatures_command(ffmpeg_program(), files, shapes, logs, threads), scratch)
+        found = compare(*(read_signature(scratch / log) for log in logs))
+    except CinefarmError:  # what cannot be decoded has no such place
+        return NotComparable(message, hint=_MEND)
+    return NotComparable(f"{message}; {found.word}" if found.shifts else message, hint=_MEND)
+
+
+def _perfect(scores: Scores) -> bool:
+    """Whether the scores allow that the two are equal: libvmaf ends PSNR at 60 dB of 8 bits, 72 of 10."""
+    return all(float(values.min()) >= 60 for metric, values in scores.items() if metric.startswith("psnr_"))
+
+
+def _same_pictures(files: tuple[Path, Path], threads: int, scratch: Path) -> bool:
+    """Whether both decode to the same samples, by the SHA-256 of all of them."""
+    digests = []
+    for path in files:
+        lines: list[str] = []
+        argv = digest_command(ffmpeg_program(), path, threads)
+        run(argv, name="ffmpeg", limits=_LIMITS, cwd=scratch, on_line=lines.append)
+        digests.append(lines)
+    return digests[0] == digests[1] and bool(digests[0])
 
 
 def _shapes(first: Subject, second: Subject) -> tuple[Conversion, Conversion]:
@@ -75,7 +173,6 @@ def _shapes(first: Subject, second: Subject) -> tuple[Conversion, Conversion]:
         )
     shapes = conversion(first.picture), conversion(second.picture)
     for what, a, b in (
-        ("frame count", str(first.frame_count), str(second.frame_count)),
         ("size", f"{shapes[0].width}×{shapes[0].height}", f"{shapes[1].width}×{shapes[1].height}"),
         ("colour matrix", shapes[0].tags.matrix, shapes[1].tags.matrix),
     ):
@@ -89,6 +186,17 @@ def _form(subject: Subject) -> tuple[object, ...]:
     """What must agree for two files to be compared sample by sample."""
     picture = subject.picture
     return picture.pixel_format, picture.width, picture.height, picture.full_range, picture.matrix
+
+
+def _look_at_both(files: tuple[Path, Path]) -> tuple[Subject, Subject]:
+    """In one child. Raises: UnreadableSource, with the file's part in the comparison."""
+    subjects = []
+    for path, name in zip(files, ("reference", "distorted file"), strict=True):
+        try:
+            subjects.append(look(path))
+        except UnreadableSource as error:
+            raise UnreadableSource(f"the {name}: {error.message}") from error
+    return subjects[0], subjects[1]
 
 
 def look(path: Path) -> Subject:

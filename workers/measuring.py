@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.recipes import ALWAYS_MEASURED, Figure, Gate
+from common.recipes import ALWAYS_MEASURED, Gate
 from common.region import INSIDE, Region
 from workers.ffmpeg.measurement import Measurement, inside_figures, too_small_for
 
@@ -44,8 +44,3 @@ def judged_inside(gate: Gate, region: Region | None) -> Gate:
     taken = {*ALWAYS_MEASURED, *inside_figures((region.inner[2], region.inner[3]))}
     again = (one.model_copy(update={"metric": one.metric + INSIDE}) for one in gate.thresholds if one.metric in taken)
     return gate.model_copy(update={"thresholds": (*gate.thresholds, *again), "region": region})
-
-
-def not_measured(gate: Gate, size: tuple[int, int]) -> dict[Figure, str]:
-    """What the gate asked for and libvmaf cannot give, with the reason."""
-    return {figure: why for figure, why in too_small_for(*size).items() if figure in gate.measured}

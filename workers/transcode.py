@@ -19,6 +19,7 @@ from common.process import Limits, call
 from common.settings import Settings
 from common.store import ObjectStore, Stored
 from workers.afar import input_from_afar
+from workers.alignment import Alignment
 from workers.attempt import Attempt
 from workers.colour_check import ColourCheck, check_colours
 from workers.device_check import check_device
@@ -76,6 +77,8 @@ class Produced:
     searched: Searched | None = None  # how the quality number was found
     colours: ColourCheck | None = None
     looks: Looks | None = None  # at pictures, times and sound; None: the source's own bytes
+    alignment: Alignment | None = None
+    stride: int = 1  # each so-many-th frame was measured
 
 
 @dataclass(frozen=True)
@@ -262,8 +265,8 @@ def _through_ffmpeg(
     limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
     colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)
     looks = look_at(description, payload.output, pictures=wrapped.pictures, region=region)
-    also = (*colours.misses, *looks.misses, *_capped(pooled, plan, wrapped.searched))
-    verdict = judge(pooled, plan.gate, also=also)
+    found = (*wrapped.alignment.misses, *colours.misses, *looks.misses, *_capped(pooled, plan, wrapped.searched))
+    verdict = judge(pooled, plan.gate, also=found)
     return Produced(
         payload,
         verdict,
@@ -276,6 +279,8 @@ def _through_ffmpeg(
         searched=wrapped.searched,
         colours=colours,
         looks=looks,
+        alignment=wrapped.alignment,
+        stride=wrapped.stride,
     )
 
 
@@ -475,6 +480,8 @@ def conclude(
             searched=produced.searched,
             colours=produced.colours,
             looks=produced.looks,
+            alignment=produced.alignment,
+            stride=produced.stride,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

@@ -298,12 +298,17 @@ def check(
 def measure(
     reference: Annotated[Path, typer.Argument(help="the original", metavar="REF")],
     distorted: Annotated[Path, typer.Argument(help="what was made of it", metavar="DIST")],
+    metrics: Annotated[
+        str, typer.Option(help="comma-separated, of vmaf, psnr, ssim, ms_ssim, vmaf_neg, cambi, psnr_rgb; or all")
+    ] = "vmaf,psnr,ssim",
+    threads: Annotated[int, typer.Option(min=0, help="of each decoder and of libvmaf; 0: one a core")] = 0,
     json: Json = False,
 ) -> int:
-    """PSNR, SSIM and VMAF of every frame of DIST against REF, pooled."""
+    """PSNR, SSIM and VMAF of every frame of DIST against REF, pooled (docs/quality.md). Files whose frames do not stand side by
+    side, or that differ in size, rate, length or colour, are refused with the reason: exit code 2."""
     from orchestrator.cli.inspection import measure as show
 
-    return show(reference, distorted, as_json=json)
+    return show(reference, distorted, metrics, threads, as_json=json)
 
 
 @cli.command()

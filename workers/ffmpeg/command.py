@@ -20,7 +20,7 @@ from workers.ffmpeg import audio
 from workers.ffmpeg.conversion import Conversion, Filter
 from workers.ffmpeg.device_decode import decode_options
 from workers.ffmpeg.encoders import encoder_of
-from workers.ffmpeg.measurement import Leg, Measurement, chained, comparison, to_rgb
+from workers.ffmpeg.measurement import SIGNATURE, Leg, Measurement, chained, comparison, to_rgb
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 _STRICT = ("-noauto_conversion_filters",)  # a conversion that no rule asked for is an error
@@ -109,16 +109,37 @@ def measure_command(
     as_they_are: bool,
 ) -> list[str]:
     """Compare two plain files, reference first, frame n with frame n; ``as_they_are``: their samples are of one kind."""
-    inputs: list[str] = []
-    for path in files:
-        guards = [word for name, value in _GUARDED.items() for word in (f"-{name}", value)]
-        inputs += ["-threads", str(measurement.threads), "-noautorotate", *guards, "-i", str(path)]
+    inputs = [word for path in files for word in _plain_input(path, measurement.threads)]
     reference, distorted = (
         Leg(f"[{number}:V:0]", () if as_they_are else shape.filters, shape.rgb, f"[{number}:V:0]")
         for number, shape in enumerate(shapes)
     )
     graph, outputs = comparison(distorted, reference, measurement)
     return [program, "-y", *_QUIET, *_STRICT, *inputs, "-filter_complex", graph, *outputs]
+
+
+def _plain_input(path: Path, threads: int) -> list[str]:
+    guards = [word for name, value in _GUARDED.items() for word in (f"-{name}", value)]
+    return ["-threads", str(threads), "-noautorotate", *guards, "-i", str(path)]
+
+
+def signatures_command(
+    program: str, files: tuple[Path, Path], shapes: tuple[Conversion, Conversion], logs: tuple[str, str], threads: int
+) -> list[str]:
+    """The signatures of two plain files that need not be of one length, each into its own raw file."""
+    words = [program, "-y", *_QUIET, *_STRICT, *(word for path in files for word in _plain_input(path, threads))]
+    chains = [f"[{n}:V:0]{chained((*shape.filters, *SIGNATURE))}[luma{n}]" for n, shape in enumerate(shapes)]
+    words += ["-filter_complex", ";".join(chains)]
+    for number, log in enumerate(logs):
+        raw = ("-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "rawvideo")
+        words += ["-map", f"[luma{number}]", *raw, log]
+    return words
+
+
+def digest_command(program: str, path: Path, threads: int) -> list[str]:
+    """A line on standard output with the SHA-256 of all decoded pictures of a plain file."""
+    hashed = ("-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "hash", "-hash", "sha256", "-")
+    return [program, *_QUIET, *_STRICT, *_plain_input(path, threads), "-map", "0:V:0", *hashed]
 
 
 def frames_command(program: str, reference: Source, coded: Path, measurement: Measurement) -> list[str]:

@@ -140,7 +140,7 @@ def _leg(leg: Leg, name: str, measurement: Measurement, parts: list[str]) -> dic
     if measurement.signatures:
         ends["luma"] = f"[{name}luma]"
         from_chain.append(f"[{name}plain]")
-        parts.append(f"[{name}plain]{chained(_SIGNATURE)}{ends['luma']}")
+        parts.append(f"[{name}plain]{chained(SIGNATURE)}{ends['luma']}")
     if measurement.watched:
         level, log = (
             (OUTPUT_LEVEL, measurement.output_watch) if name == "dist" else (SOURCE_LEVEL, measurement.source_watch)
@@ -156,7 +156,7 @@ def _leg(leg: Leg, name: str, measurement: Measurement, parts: list[str]) -> dic
 
 
 _SIDE = str(SIGNATURE_SIDE)
-_SIGNATURE = (
+SIGNATURE = (
     Filter("scale", (("w", _SIDE), ("h", _SIDE), ("flags", "area+accurate_rnd+bitexact"))),
     Filter("format", (("pix_fmts", "gray16le"),)),
 )

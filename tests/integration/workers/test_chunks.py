@@ -195,6 +195,7 @@ def test_an_assembly_is_packaged_with_the_evidence_of_its_chunks(hall: Hall, tmp
     assert done.output_frames == 150
     assert [chunk["worker"] for chunk in evidence["chunks"]] == ["node:0", "node:1", "node:2"]
     assert sum(chunk["frames"] for chunk in evidence["chunks"]) == 150
+    assert evidence["colours"]["shift"] < 1
     assert str(source) not in json.dumps(evidence)
 
 

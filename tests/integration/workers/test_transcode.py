@@ -57,6 +57,8 @@ def test_an_encoded_clip_carries_scores_evidence_and_the_worst_frames(bench: Ben
     assert set(done.scores) == {"psnr_y", "psnr_cb", "psnr_cr", "ssim", "vmaf"}
     assert evidence["output"]["digest_sha256"] == done.instance_digest
     assert len(evidence["worst_frames"]["vmaf"]) == 5
+    assert (evidence["alignment"]["shifts"], evidence["alignment"]["frames"]) == ([], 25)
+    assert evidence["measured"] == {"stride": 1, "frames": 25, "not_measured": {}}
     assert str(tape) not in json.dumps(evidence)
 
 
