@@ -9,8 +9,9 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from common import __version__
-from orchestrator.api import health, items, jobs, limits, trails, uploads
+from orchestrator.api import events, health, items, jobs, limits, trails, uploads, workers
 from orchestrator.api.access import Access
+from orchestrator.api.event_hub import Hub
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import handle_problems
 from orchestrator.api.schema import describe
@@ -30,6 +31,8 @@ ROUTERS = (
     trails.router,
     uploads.router,
     limits.router,
+    events.router,
+    workers.router,
     metrics.router,
     dicomweb.router,
     web.router,
@@ -52,7 +55,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
     )
-    app.state.farm, app.state.access = farm, known
+    app.state.farm, app.state.access, app.state.hub = farm, known, Hub(farm)
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -1,0 +1,192 @@
+"""Workers and queues: who is there, what they offer, and what waits for them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from common import queues
+from common.errors import UnknownName
+from common.leases import NodeState, WorkerInfo
+from common.stages import State
+from orchestrator.api.access import Caller
+from orchestrator.api.dependencies import CallerOf, FarmOf
+from orchestrator.api.jobs import Why
+from orchestrator.farm import Farm
+from orchestrator.ledger.decisions import What, decided
+from orchestrator.ledger.schema import Attempt, Job, QueueLimit, Tally
+
+router = APIRouter(prefix="/api/v1", tags=["workers and queues"])
+
+_WAITING = (State.FOUND, State.DESCRIBED, State.PLANNED, State.QUEUED, State.RUNNING, State.PRODUCED)
+
+_WORKER: dict[str, Any] = {
+    "worker": "cpu@node1",
+    "state": "ready",
+    "reason": "",
+    "queues": ["cpu"],
+    "slots": 4,
+    "running": 3,
+    "cpu_load": 0.9,
+    "encoders": ["libx264", "libx265"],
+    "decoders": [],
+    "ffmpeg": "9.0",
+    "host": "node1",
+    "started_at": "2026-11-24T06:00:00+00:00",
+    "taken_at": "2026-11-24T08:10:00+00:00",
+}
+
+
+class WorkerAnswer(BaseModel):
+    """One live worker, as it says of itself every three seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_WORKER]})
+
+    worker: str = Field(description="its name")
+    state: NodeState
+    reason: str = Field(description="why it is not ready")
+    queues: list[str]
+    slots: int = Field(description="orders at a time")
+    running: int
+    cpu_load: float = Field(description="share of all cores of its machine in use, 0 to 1")
+    encoders: list[str]
+    decoders: list[str]
+    ffmpeg: str
+    host: str
+    started_at: datetime
+    taken_at: datetime | None = Field(description="when it last took an order")
+
+    @classmethod
+    def of(cls, info: WorkerInfo) -> WorkerAnswer:
+        """As it advertises itself."""
+        return cls(
+            worker=info.name,
+            state=info.state,
+            reason=info.reason,
+            queues=list(info.queues),
+            slots=info.slots,
+            running=info.running,
+            cpu_load=info.cpu_load,
+            encoders=list(info.encoders),
+            decoders=list(info.decoders),
+            ffmpeg=info.ffmpeg,
+            host=info.host,
+            started_at=datetime.fromtimestamp(info.started_at, UTC),
+            taken_at=datetime.fromtimestamp(info.taken_at, UTC) if info.taken_at else None,
+        )
+
+
+class QueueAnswer(BaseModel):
+    """One queue."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "queue": "cpu",
+                    "workers": 2,
+                    "slots": 8,
+                    "out": 16,
+                    "running": 8,
+                    "waiting": 1200,
+                    "backlog_seconds": 36000.0,
+                    "limit": None,
+                }
+            ]
+        }
+    )
+
+    queue: str
+    workers: int = Field(description="live ones that take its orders")
+    slots: int = Field(description="orders at a time that they offer")
+    out: int = Field(description="orders in the broker or at work")
+    running: int = Field(description="orders at work")
+    waiting: int = Field(description="items whose next order belongs here, those that are out included")
+    backlog_seconds: float | None = Field(
+        description="work on one slot, as planned; null: it is not estimated (descriptions, deliveries)"
+    )
+    limit: int | None = Field(description="orders that may be out at a time; null: as many as the slots allow")
+
+
+@router.get("/workers", operation_id="listWorkers")
+def workers(farm: FarmOf) -> list[WorkerAnswer]:
+    """All live workers, by name."""
+    return [WorkerAnswer.of(info) for info in farm.broker.workers()]
+
+
+WorkerName = Annotated[str, Path(min_length=1, max_length=200, description="its name")]
+
+
+@router.post("/workers/{worker}/drain", operation_id="drainWorker", status_code=202)
+def drain(worker: WorkerName, farm: FarmOf, caller: CallerOf, asked: Why | None = None) -> WorkerAnswer:
+    """Let a worker take nothing new, also after a restart; what it has it finishes. It hears of it within seconds."""
+    return _held(worker, farm, caller, asked, held=True)
+
+
+@router.post("/workers/{worker}/recall", operation_id="recallWorker", status_code=202)
+def recall(worker: WorkerName, farm: FarmOf, caller: CallerOf, asked: Why | None = None) -> WorkerAnswer:
+    """Let a drained worker take orders again."""
+    return _held(worker, farm, caller, asked, held=False)
+
+
+def _held(worker: str, farm: Farm, caller: Caller, asked: Why | None, *, held: bool) -> WorkerAnswer:
+    found = next((info for info in farm.broker.workers() if info.name == worker), None)
+    if found is None:
+        raise UnknownName("no live worker is named so", hint="GET /api/v1/workers lists them.")
+    with farm.ledger.begin() as session:
+        decided(session, What.DRAINED, by=caller.name, why=asked.reason if asked else "", worker=worker, held=held)
+    farm.broker.hold(worker, held=held)
+    return WorkerAnswer.of(found)
+
+
+@router.get("/queues", operation_id="listQueues")
+def queue_list(farm: FarmOf) -> list[QueueAnswer]:
+    """All queues with what waits for them; an autoscaler reads `backlog_seconds` and `slots`."""
+    live = farm.broker.workers()
+    with farm.reading() as session:
+        out, running = _orders(session)
+        waiting, seconds = _backlog(session)
+        limits = {row.queue: row.concurrent for row in session.scalars(select(QueueLimit))}
+    names = {*queues.WORK_QUEUES, *out, *waiting, *(queue for info in live for queue in info.queues)}
+    return [
+        QueueAnswer(
+            queue=name,
+            workers=sum(name in info.queues for info in live),
+            slots=sum(info.offered for info in live if name in info.queues),
+            out=out[name],
+            running=running[name],
+            waiting=waiting[name],
+            backlog_seconds=None if name in (queues.DESCRIBE, queues.DELIVER) else round(seconds[name], 1),
+            limit=limits.get(name),
+        )
+        for name in sorted(names)
+    ]
+
+
+def _orders(session: Session) -> tuple[Counter[str], Counter[str]]:
+    """Open orders by queue: all, and those at work. There are as many as the windows hold."""
+    wanted = select(Attempt.queue, Attempt.state, func.count()).where(Attempt.state.in_(("queued", "running")))
+    out, running = Counter[str](), Counter[str]()
+    for queue, state, count in session.execute(wanted.group_by(Attempt.queue, Attempt.state)):
+        out[queue] += count
+        running[queue] += count if state == "running" else 0
+    return out, running
+
+
+def _backlog(session: Session) -> tuple[Counter[str], defaultdict[str, float]]:
+    """Items that wait, and their planned seconds, by queue; a cancelled job's and a paused one's wait for nobody."""
+    at_work = select(Job.id).where(Job.cancelled.is_(False), Job.paused.is_(False))
+    wanted = select(Tally.state, Tally.queue, func.sum(Tally.items), func.sum(Tally.seconds))
+    wanted = wanted.where(Tally.state.in_(_WAITING), Tally.job_id.in_(at_work))
+    items, seconds = Counter[str](), defaultdict[str, float](float)
+    for state, queue, count, planned in session.execute(wanted.group_by(Tally.state, Tally.queue)):
+        name = queues.DELIVER if state is State.PRODUCED else queue
+        items[name] += int(count or 0)
+        seconds[name] += 0 if state is State.PRODUCED else (planned or 0.0)
+    return items, seconds
