@@ -50,7 +50,7 @@ def list_job(
     log.info("listing_began", job=job_id)
     try:
         worklist = WorklistRequest.model_validate(job.worklist) if job.worklist else None
-        mapping = _mapping(store, job.mapping_key, worklist=worklist is not None)
+        mapping = stored_mapping(store, job.mapping_key, worklist=worklist is not None)
         reopen_vanished(ledger, store, job_id, mounted_only=True)
         exclude = excluded(job.destinations, settings.state_dir)
         listing = ingest(
@@ -96,7 +96,13 @@ def _wanted(ledger: Sessions, job_id: str) -> bool:
         return not session.get_one(Job, job_id).cancelled
 
 
-def _mapping(store: ObjectStore, key: str | None, *, worklist: bool) -> Mapping | None:
+def stored_mapping(store: ObjectStore, key: str | None, *, worklist: bool) -> Mapping | None:
+    """The mapping CSV that lies in the store under ``key``.
+
+    Raises:
+        BadMapping: it has errors.
+        StoreFault: it cannot be read.
+    """
     if key is None:
         return None
     with tempfile.TemporaryDirectory(prefix="cinefarm-map-") as folder:  # patient data: for our eyes only (mode 700)

@@ -9,13 +9,14 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from common import __version__
-from orchestrator.api import events, health, items, jobs, limits, trails, uploads, workers
+from orchestrator.api import destinations, errands, events, health, items, jobs, limits, trails, uploads, workers
 from orchestrator.api.access import Access
 from orchestrator.api.event_hub import Hub
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import handle_problems
 from orchestrator.api.schema import describe
 from orchestrator.dicomweb import routes as dicomweb
+from orchestrator.errands import Errands
 from orchestrator.farm import Farm
 from orchestrator.metrics import routes as metrics
 from orchestrator.web import routes as web
@@ -33,6 +34,8 @@ ROUTERS = (
     limits.router,
     events.router,
     workers.router,
+    destinations.router,
+    errands.router,
     metrics.router,
     dicomweb.router,
     web.router,
@@ -56,6 +59,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.farm, app.state.access, app.state.hub = farm, known, Hub(farm)
+    app.state.errands = Errands(farm.ledger, farm.store)
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -67,6 +71,9 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
-    yield
+    try:
+        yield
+    finally:
+        app.state.errands.close()

@@ -33,7 +33,7 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(default=None, description="cursor of the page after this one; null: this is the last")
 
 
-def cursor(*key: int | str) -> str:
+def cursor_of(*key: int | str) -> str:
     """The cursor behind an entry with this key."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).rstrip(b"=").decode()
 
@@ -60,7 +60,7 @@ def key_of(text: str, *kinds: type) -> tuple[int | str, ...]:
 def page(entries: Sequence[T], limit: int, keys: Sequence[tuple[int | str, ...]]) -> Page[T]:
     """A page of ``limit`` entries out of those that were found, one more where there is another page; ``keys``: of each."""
     more = len(entries) > limit
-    return Page(items=list(entries[:limit]), next=cursor(*keys[limit - 1]) if more else None)
+    return Page(items=list(entries[:limit]), next=cursor_of(*keys[limit - 1]) if more else None)
 
 
 def _wrong() -> PolicyError:

@@ -75,25 +75,24 @@ def _archive(peer: DicomDestination, settings: Settings, *, as_json: bool) -> in
     from common.network.probe import probe as ask
     from orchestrator.accepting import keep_probe
     from orchestrator.build import build_ledger
+    from orchestrator.probe_facts import archive_facts
 
     probed = ask(peer, Caller.of(settings))
     with build_ledger(settings).begin() as session:
         keep_probe(session, probed)
-    _answer(_facts(probed), as_json, lambda: _show(probed))
+    _answer(archive_facts(probed), as_json, lambda: _show(probed))
     return EXIT_ANSWERS
 
 
 def _web(server: WebDestination, settings: Settings, *, as_json: bool) -> int:
-    from dataclasses import asdict
-
     from common.network.web_probe import probe_web
+    from orchestrator.probe_facts import web_facts
 
     services = probe_web(server, settings)
     lines = {
         each.name: " ".join(filter(None, (f"{_ANSWERS[each.answers]}: {each.said}", each.hint))) for each in services
     }
-    facts: dict[str, object] = {"destination": server.uri, "services": [asdict(each) for each in services]}
-    _answer(facts, as_json, lambda: _grid({"server": server.uri} | lines))
+    _answer(web_facts(server, services), as_json, lambda: _grid({"server": server.uri} | lines))
     return EXIT_ANSWERS if any(each.answers for each in services[1:]) else EXIT_NO_ASSOCIATION
 
 
@@ -107,15 +106,6 @@ def _answer(facts: dict[str, object], as_json: bool, show: Callable[[], None]) -
         print(line({"type": "probe", **facts}))  # noqa: T201 the answer
     else:
         show()
-
-
-def _facts(probed: Probed) -> dict[str, object]:
-    contexts = [
-        {"sop_class_uid": pair[0], "transfer_syntax_uid": pair[1], "taken": taken}
-        for taken, pairs in ((True, probed.taken), (False, probed.refused))
-        for pair in pairs
-    ]
-    return probed.model_dump(mode="json", exclude={"taken", "refused"}) | {"contexts": contexts}
 
 
 def _grid(lines: dict[str, str]) -> None:
