@@ -22,7 +22,7 @@ from orchestrator.limits import limit_of
 
 router = APIRouter(prefix="/api/v1", tags=["queues and destinations"])
 
-_PROFILE: dict[str, Any] = {
+PROFILE_EXAMPLE: dict[str, Any] = {
     "name": "our-pacs",
     "title": "The PACS of the main building",
     "kind": "archive",
@@ -45,7 +45,7 @@ _REQUEST: dict[str, Any] = {
         "content": {
             "application/json": {
                 "schema": {"$ref": "#/components/schemas/DestinationProfile"},
-                "examples": {"profile": {"value": _PROFILE}},
+                "examples": {"profile": {"value": PROFILE_EXAMPLE}},
             },
             "application/toml": {"schema": {"type": "string"}, "examples": {"profile": {"value": _TOML}}},
         },

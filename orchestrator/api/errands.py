@@ -65,6 +65,12 @@ class ErrandAnswer(BaseModel):
 class PlannedItems(BaseModel):
     """Items of a plan."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"type": "item", "name": "a.mpg", "state": "planned"}], "next": None}]
+        }
+    )
+
     items: list[dict[str, Any]] = Field(description="item objects of docs/json.md")
     next: str | None = Field(description="cursor of the page after this one; null: no more so far")
 

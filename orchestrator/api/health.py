@@ -20,6 +20,8 @@ router = APIRouter(prefix="/api/v1/health", tags=["health"])
 class Alive(BaseModel):
     """This process answers."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"alive": True}]})
+
     alive: bool = True
 
 
