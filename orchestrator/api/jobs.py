@@ -84,8 +84,8 @@ class Change(Why):
     )
 
 
-def _who(_caller: Caller, _why: Why | None) -> dict[str, Any]:
-    return {}
+def _who(caller: Caller, why: Why | None) -> dict[str, Any]:
+    return {"by": caller.name, "why": why.reason if why else ""}
 
 
 @router.post(
@@ -108,11 +108,11 @@ def submit(
         if idempotency_key and (known := earlier(session, caller.name, idempotency_key, asked.body)):
             return _submitted(known, response, created=False)
         created = session.scalar(select(Job.id).where(Job.key == wanted.key)) is None
-        job_id = enter(session, wanted).id
+        job_id = enter(session, wanted, by=caller.name).id
         if idempotency_key:
             remember(session, caller.name, idempotency_key, asked.body, job_id)
     if not created:
-        control.retry(farm.ledger, job_id)
+        control.retry(farm.ledger, job_id, by=caller.name)
     return _submitted(job_id, response, created=created)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator.api.dependencies import FarmOf
+from orchestrator.api.dependencies import CallerOf, FarmOf
+from orchestrator.ledger.decisions import What, decided
 from orchestrator.limit_words import change_limit, limit_rows
 
 router = APIRouter(prefix="/api/v1/limits", tags=["queues and destinations"])
@@ -54,6 +55,7 @@ class LimitChange(BaseModel):
     rate: str | None = Field(default=None, max_length=40, description="of a destination: 20MB/s, 500kB/s, 100Mbit/s")
     window: str | None = Field(default=None, max_length=500, description="of a destination (docs/limits.md)")
     lift: bool = Field(default=False, description="lift every limit that is not given here")
+    reason: str = Field(default="", max_length=2000)
 
 
 @router.get("", operation_id="listLimits", response_model_exclude_unset=True)
@@ -64,7 +66,7 @@ def limits(farm: FarmOf) -> list[LimitAnswer]:
 
 
 @router.patch("", operation_id="changeLimit", response_model_exclude_unset=True)
-def change(asked: LimitChange, farm: FarmOf) -> list[LimitAnswer]:
+def change(asked: LimitChange, farm: FarmOf, caller: CallerOf) -> list[LimitAnswer]:
     """Limit a destination or a queue. A running farm keeps the limit from its next look on."""
     with farm.ledger.begin() as session:
         change_limit(
@@ -75,4 +77,6 @@ def change(asked: LimitChange, farm: FarmOf) -> list[LimitAnswer]:
             window=asked.window,
             lift=asked.lift,
         )
+        changed = asked.model_dump(exclude={"reason"}, exclude_none=True)
+        decided(session, What.LIMITED, by=caller.name, why=asked.reason, **changed)
         return [LimitAnswer(**row) for row in limit_rows(session)]

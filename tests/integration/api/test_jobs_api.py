@@ -8,6 +8,8 @@ import httpx
 import pytest
 from support.web_server import Served
 
+from orchestrator.ledger.decisions import decisions
+
 JOB = {"sources": ["/archive/2019"], "destinations": ["/results"], "name": "endoscopy 2019"}
 
 
@@ -120,6 +122,14 @@ def test_a_job_is_paused_resumed_and_given_priority_and_window(served: Served) -
     assert served.client.patch(path, json={"window": ""}).json()["window"] is None
     refused = served.client.patch(path, json={"window": "never", "priority": 1})
     assert (refused.status_code, served.client.get(path).json()["priority"]) == (422, 7)
+
+
+def test_who_steered_and_why_is_on_record(served: Served) -> None:
+    job = submit(served).json()["job"]
+    served.client.post(f"/api/v1/jobs/{job}/pause", json={"reason": "maintenance"})
+    with served.farm.reading() as session:
+        told = [(row.what, row.by, row.why) for row in decisions(session, job)]
+    assert told == [("submitted", "127.0.0.1", ""), ("paused", "127.0.0.1", "maintenance")]
 
 
 def test_a_job_that_is_not_there_is_said(served: Served) -> None:
