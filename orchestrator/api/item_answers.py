@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from common.stages import State
 from orchestrator.ledger.schema import Attempt, Item
@@ -49,8 +50,8 @@ class ItemAnswer(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, item: Item) -> ItemAnswer:
-        """As the ledger has it."""
+    def of(cls, item: Item | Row[*tuple[Any, ...]]) -> ItemAnswer:
+        """As the ledger has it; of a row, the columns alone."""
         return cls(
             item=item.id,
             job=item.job_id,

@@ -17,7 +17,7 @@ from orchestrator.api.access import Caller
 from orchestrator.api.body import JOB_REQUEST, JobBody
 from orchestrator.api.dependencies import CallerOf, FarmOf, JobName
 from orchestrator.api.job_answers import AtWork, Changed, JobAnswer, JobDetail, Submitted
-from orchestrator.api.paging import Cursor, Limit, Page, key_of, page
+from orchestrator.api.paging import Cursor, Limit, Page, as_json, key_of, page
 from orchestrator.control import find_job
 from orchestrator.farm import Farm
 from orchestrator.job_view import views
@@ -122,14 +122,14 @@ def _submitted(job_id: str, response: Response, *, created: bool) -> Submitted:
     return Submitted(job=job_id, created=created)
 
 
-@router.get("", operation_id="listJobs")
+@router.get("", operation_id="listJobs", response_model=Page[JobAnswer])
 def jobs(
     farm: FarmOf,
     state: Annotated[list[JobState] | None, Query(description="only jobs in one of these states")] = None,
     name: Annotated[str, Query(max_length=200, description="only jobs whose name or id begins so")] = "",
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Page[JobAnswer]:
+) -> Response:
     """All jobs, the latest first."""
     wanted = select(Job).order_by(Job.created_at.desc(), Job.id.desc())
     if name:
@@ -137,7 +137,7 @@ def jobs(
     before = _moment(cursor) if cursor else None
     with farm.reading() as session:
         found = _found(session, wanted, before, set(state or ()), limit)
-    return page(found, limit, [(_micros(each.created_at), each.job) for each in found])
+    return as_json(page(found, limit, [(_micros(each.created_at), each.job) for each in found]))
 
 
 def _found(
