@@ -8,7 +8,7 @@ from math import ceil
 from common.media import Description, VideoStream
 from common.picture import encoded_size
 from common.queues import CPU, of_encoder
-from common.recipes import Audio, Recipe
+from common.recipes import Audio, Recipe, Search
 
 ENCODE_SPEED = {
     ("libx264", "medium"): 40e6,
@@ -38,6 +38,12 @@ TS_PACKET, TS_PAYLOAD, PES_BYTES = 188, 184, 19
 DICOM_BYTES = 4_000
 """Header of a typical instance, its item and delimiters included."""
 
+USUAL_PROBES = 3
+"""Encodes that a search takes before, or with, the last (benchmarks/bench_target.py)."""
+
+SEARCHED_BYTES = 0.6
+"""Of the bytes at a ladder's number, those at the number that is found (median of benchmarks/bench_target.py)."""
+
 EVIDENCE_BYTES, SCORE_BYTES = 8_000, 24
 """evidence.json, and the compressed scores of one frame."""
 
@@ -61,9 +67,18 @@ def luma_samples(video: VideoStream) -> int:
     return width * height * video.frame_count
 
 
-def encode_seconds(recipe: Recipe, samples: int) -> float:
-    """Wall time on one slot: encoded and measured in one process."""
-    return samples / encode_speed(recipe)
+def encode_seconds(recipe: Recipe, samples: int, seconds: float) -> float:
+    """Wall time on one slot for a video of so many seconds: encoded and measured in one process, its number looked for."""
+    return samples * searched_encodes(recipe.search, seconds) / encode_speed(recipe)
+
+
+def searched_encodes(search: Search | None, seconds: float) -> float:
+    """How often the whole is encoded in effect: a short clip in each probe, a long one in the samples of each and once whole."""
+    if search is None:
+        return 1.0
+    if seconds <= search.whole_seconds:
+        return float(min(search.probes, USUAL_PROBES))
+    return 1 + USUAL_PROBES * min(1.0, max(search.share, search.least_seconds / seconds))
 
 
 def encode_speed(recipe: Recipe) -> float:
@@ -80,7 +95,7 @@ def bits_per_sample(crf: int) -> float:
 
 def encoded_stream_bytes(recipe: Recipe, samples: int, seconds: float) -> int:
     """Bytes of the coded video: by bits a sample, and never more than the VBV lets through (peak rate × time + buffer)."""
-    wanted = samples * bits_per_sample(recipe.crf)
+    wanted = samples * bits_per_sample(recipe.crf) * (SEARCHED_BYTES if recipe.search else 1)
     most = 1000 * (recipe.max_rate_kbit * seconds + recipe.buffer_kbit)
     return ceil(min(wanted, most) / 8)
 

@@ -207,7 +207,9 @@ class _Wanted:
             queue=of_encoder(recipe.encoder),
             fallback=fallback,
             uncut=self._uncut,
-            estimated_seconds=estimates.encode_seconds(recipe, estimates.luma_samples(source.video)),
+            estimated_seconds=estimates.encode_seconds(
+                recipe, estimates.luma_samples(source.video), source.video.duration_ms / 1000
+            ),
             estimated_bytes=size,
             forced_by=closed,
             split=split_of(uid, size, self._destinations),

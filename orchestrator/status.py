@@ -24,17 +24,29 @@ class Running:
 
 @dataclass(frozen=True)
 class Progress:
-    """A job at one moment. Bytes are source bytes."""
+    """A job at one moment. Bytes are source bytes, work is in seconds that the plans estimate: probes of a search count."""
 
     counts: dict[State, int]
     running: tuple[Running, ...]
     bytes_total: int
     bytes_done: int
+    work_total: float = 0.0  # 0: not known
+    work_done: float = 0.0  # what is done of running attempts included
+
+    @property
+    def planned(self) -> bool:
+        """The work of every item is known."""
+        return self.work_total > 0 and not any(self.counts.get(state) for state in UNPLANNED)
 
     @property
     def settled(self) -> bool:
         """Nothing more will happen by itself."""
         return all(state in ENDS for state, count in self.counts.items() if count)
+
+
+UNPLANNED = (State.FOUND, State.DESCRIBED)
+UNMADE = (*UNPLANNED, State.PLANNED, State.QUEUED, State.RUNNING)
+"""States before the instance is made: the work that plans estimate lies before the others."""
 
 
 class JobState(StrEnum):
@@ -63,18 +75,22 @@ def job_state(job: Job, seen: Progress) -> JobState:
 
 def progress(session: Session, job_id: str) -> Progress:
     """How a job stands now. The items are counted by triggers (Tally), so that a watcher may ask twice a second."""
-    statement = select(Tally.state, func.sum(Tally.items), func.sum(Tally.bytes)).where(Tally.job_id == job_id)
+    sums = (func.sum(Tally.items), func.sum(Tally.bytes), func.sum(Tally.seconds))
+    statement = select(Tally.state, *sums).where(Tally.job_id == job_id)
     rows = [row for row in session.execute(statement.group_by(Tally.state)) if row[1]]
     running = session.execute(
-        select(Item.name, Attempt.kind, Attempt.fraction, Attempt.worker)
+        select(Item.name, Attempt.kind, Attempt.fraction, Attempt.worker, Item.estimated_seconds)
         .join(Item, Item.id == Attempt.item_id)
         .where(Item.job_id == job_id, Attempt.state == "running")
         .order_by(Attempt.sent_at)
         .limit(20)
-    )
+    ).all()
+    under_way = sum(seconds * (part or 0.0) for _, kind, part, _, seconds in running if kind == "transcode")
     return Progress(
-        counts={state: int(count) for state, count, _ in rows},
-        running=tuple(Running(*row) for row in running),
-        bytes_total=sum(int(size or 0) for _, _, size in rows),
-        bytes_done=sum(int(size or 0) for state, _, size in rows if state in ENDS),
+        counts={state: int(count) for state, count, _, _ in rows},
+        running=tuple(Running(*row[:4]) for row in running),
+        bytes_total=sum(int(size or 0) for _, _, size, _ in rows),
+        bytes_done=sum(int(size or 0) for state, _, size, _ in rows if state in ENDS),
+        work_total=sum(float(seconds or 0) for _, _, _, seconds in rows),
+        work_done=under_way + sum(float(seconds or 0) for state, _, _, seconds in rows if state not in UNMADE),
     )

@@ -26,21 +26,22 @@ KINDS |= {"commit": "asking for commitment", "count": "counting", "read": "readi
 
 
 class Pace:
-    """Remaining time from the source bytes that have ended since the display began."""
+    """Remaining time: from the estimated work that is done once every item is planned, before that from source bytes."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._start: tuple[float, int] | None = None
+        self._starts: dict[bool, tuple[float, float]] = {}
 
     def remaining_seconds(self, progress: Progress) -> float | None:
-        """Seconds to the end at the pace so far; None while nothing has ended yet."""
-        if self._start is None:
-            self._start = self._clock(), progress.bytes_done
-        since, bytes_at_start = self._start
-        ended = progress.bytes_done - bytes_at_start
+        """Seconds to the end at the pace so far; None while nothing has been done yet."""
+        by_work = progress.planned
+        done = progress.work_done if by_work else float(progress.bytes_done)
+        total = progress.work_total if by_work else float(progress.bytes_total)
+        since, at_start = self._starts.setdefault(by_work, (self._clock(), done))
+        ended = done - at_start
         if ended <= 0:
             return None
-        return (progress.bytes_total - progress.bytes_done) * (self._clock() - since) / ended
+        return (total - done) * (self._clock() - since) / ended
 
 
 class LiveDisplay:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from support.descriptions import clip, descriptions, video
 
 from common.media import AudioStream
-from common.recipes import ARCHIVE, DIAGNOSTIC, Audio
+from common.recipes import ARCHIVE, DIAGNOSTIC, Audio, fixed
 from orchestrator import estimates
 from orchestrator.estimates import Line
 
-CRF_18 = ARCHIVE.ladder[0]
+CRF_18 = fixed(ARCHIVE).ladder[0]
 
 
 def test_fifteen_minutes_at_4_to_18_megabit_are_450_megabytes_to_2_gigabytes() -> None:
@@ -41,10 +41,20 @@ def test_luma_samples_are_those_of_the_encoded_picture() -> None:
 
 def test_a_slower_preset_takes_longer_and_an_unknown_encoder_longest() -> None:
     samples = 1_000_000_000
-    medium, slow = (estimates.encode_seconds(profile.ladder[0], samples) for profile in (ARCHIVE, DIAGNOSTIC))
-    unknown = estimates.encode_seconds(CRF_18.model_copy(update={"encoder": "other"}), samples)
+    medium, slow = (estimates.encode_seconds(fixed(each).ladder[0], samples, 60) for each in (ARCHIVE, DIAGNOSTIC))
+    unknown = estimates.encode_seconds(CRF_18.model_copy(update={"encoder": "other"}), samples, 60)
     assert medium < slow < unknown
     assert medium == pytest.approx(25.0)
+
+
+def test_a_search_encodes_a_short_clip_in_each_probe_and_samples_of_a_long_one() -> None:
+    search = ARCHIVE.ladder[0].search
+    assert estimates.searched_encodes(None, 5) == 1
+    assert estimates.searched_encodes(search, 5) == 3
+    assert estimates.searched_encodes(search, 60) == pytest.approx(1 + 3 * 4 / 60)
+    assert estimates.searched_encodes(search, 3600) == pytest.approx(1.15)
+    found, given = (estimates.encoded_stream_bytes(each, 10**9, 60) for each in (ARCHIVE.ladder[0], CRF_18))
+    assert found == pytest.approx(0.6 * given, rel=1e-6)
 
 
 def test_a_transport_stream_costs_its_packet_headers() -> None:
