@@ -86,8 +86,9 @@ def job(folder: Path, items: int, program: Path) -> Spent:
         subprocess.Popen(argv, stdout=said, stderr=said, env=environment) as process,
     ):
         spent = watched(psutil.Process(process.pid), process)
-    if process.returncode:
-        raise SystemExit(f"not all items are done: {(folder / 'said').read_text()[-300:]}")
+    told = (folder / "said").read_text()
+    if process.returncode or told.count('"path": "encode"') + told.count('"path":"encode"') < items:
+        raise SystemExit(f"not all items were encoded: {told[-300:]}")
     ffmpeg = sum(noted(line) for line in log.read_text().splitlines()[1::2])
     return Spent(spent - ffmpeg, ffmpeg)
 
@@ -95,8 +96,8 @@ def job(folder: Path, items: int, program: Path) -> Spent:
 def make_clips(folder: Path, count: int) -> None:
     """One clip under many comments: other bytes, so that none is another's twin."""
     folder.mkdir(parents=True)
-    first = folder.parent / "clip.mpg"
-    encode = ("-f", "lavfi", "-i", SCENE, "-c:v", "mpeg2video", "-b:v", "1M")
+    first = folder.parent / "clip.avi"
+    encode = ("-f", "lavfi", "-i", SCENE, "-c:v", "mpeg4", "-b:v", "1M")
     subprocess.run([ffmpeg_program(), "-v", "error", "-y", *encode, str(first)], check=True)
     for number in range(count):
         copy = ("-i", str(first), "-c", "copy", "-metadata", f"comment={number}", str(folder / f"{number}.mkv"))

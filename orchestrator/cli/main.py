@@ -48,6 +48,11 @@ To = Annotated[
         help="a folder, s3://bucket/prefix, dicom[+tls]://AET@host:port or dicomweb+https://host/path; may be repeated",
     ),
 ]
+PlanSources = Annotated[
+    list[str] | None,
+    typer.Argument(help="folders, files or s3://bucket/prefix", metavar="SOURCE...", show_default=False),
+]
+PlanTo = Annotated[list[str] | None, typer.Option("--to", metavar="DEST", help="as of migrate; may be repeated")]
 ProfileName = Annotated[str, typer.Option("--profile", help=f"what for: {', '.join(PROFILES)}")]
 Syntax = Annotated[
     str | None,
@@ -192,8 +197,8 @@ def migrate(
 
 @cli.command()
 def plan(
-    sources: Sources,
-    to: To,
+    sources: PlanSources = None,
+    to: PlanTo = None,
     profile: ProfileName = "archive",
     syntax: Syntax = None,
     audio: Sound = Audio.STRIP,
@@ -217,12 +222,25 @@ def plan(
         str | None, typer.Option("--bandwidth", metavar="RATE", help="to each destination: 100Mbit/s, 20MB/s")
     ] = None,
     state: State = None,
+    procedures: Annotated[
+        Path | None,
+        typer.Option(
+            "--procedures", metavar="FILE.toml", help="what so many procedures a day need, in place of SOURCE and --to"
+        ),
+    ] = None,
     write_map: Annotated[
         Path | None, typer.Option("--write-map", metavar="FILE.csv", help="also write a mapping to be filled in")
     ] = None,
     json: Json = False,
 ) -> int:
     """Say what migrate would do with each file, why, and what it would cost. Moves nothing (docs/plan.md)."""
+    if procedures is not None:
+        from orchestrator.cli.capacity import run_capacity
+        from orchestrator.cli.client import settings_of
+
+        return run_capacity(procedures, settings_of(state), as_json=json)
+    if not sources or not to:
+        raise typer.BadParameter("name a SOURCE and --to DEST, or --procedures FILE.toml")
     from orchestrator.cli.migration import Migration
     from orchestrator.cli.planning import Planning, run_plan
     from orchestrator.estimates import Line

@@ -17,6 +17,7 @@ from orchestrator.acceptance import Destinations
 from orchestrator.accepting import known_of
 from orchestrator.build import LEDGER_NAME, build_ledger
 from orchestrator.cli import plan_display
+from orchestrator.cli.capacity import known_speeds
 from orchestrator.cli.migration import Migration
 from orchestrator.cli.plain import stderr_console
 from orchestrator.coercing import coercion
@@ -27,6 +28,7 @@ from orchestrator.ingest.found import Found, Scope
 from orchestrator.ingest.mapping import write_template
 from orchestrator.ingest.sources import parse_source
 from orchestrator.ingest.worklist import Supplier
+from orchestrator.measured import by_experience
 from orchestrator.reports import planlines
 from orchestrator.reports.values import PROBLEMS
 
@@ -60,8 +62,10 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     if not as_json:
         plan_display.show_head()
     stream = describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers, rules=asked.identifiers)
+    speeds = known_speeds(asked.settings)
     with closing(stream) as described, supplier:
-        for item in forecast(described, question):
+        for guessed in forecast(described, question):
+            item = by_experience(guessed, speeds)
             totals.add(item)
             print(planlines.item_line(item)) if as_json else plan_display.show_item(item)  # noqa: T201 the answer
             news.tell(totals)
