@@ -26,8 +26,10 @@ from workers.encode import limits_of, proven, run_ffmpeg
 from workers.ffmpeg.command import sound_command
 from workers.ffmpeg.conversion import VARIABLE_RATE_CLOCK
 from workers.ffmpeg.parse import ProgressReader, Scores
+from workers.find_region import given_gate
 from workers.join import Join, join
 from workers.local import local_source
+from workers.looks import BY_CHUNKS, look_at
 from workers.payload import Payload, Taken
 from workers.quality import judge, pool
 from workers.sources import open_source
@@ -67,9 +69,12 @@ def assemble(
         colours = check_colours(media, description, plan, output, scratch, limits=limits, cancelled=attempt.cancelled)
         scores = merged([chunk_scores(ref.output_prefix, store, scratch) for ref in order.chunks])
         pooled = pool(scores, order.transcode.description.video.frame_rate)
+        gate, region = given_gate(plan.gate, description)
+        payload = Payload(output, Taken.WHOLE, transcode.described(output, settings))
+        looks = look_at(description, payload.output, region=region, why_not=BY_CHUNKS)
         produced = transcode.Produced(
-            Payload(output, Taken.WHOLE, transcode.described(output, settings)),
-            judge(pooled, plan.gate, also=colours.misses),
+            payload,
+            judge(pooled, gate, also=(*colours.misses, *looks.misses)),
             pooled,
             scores,
             parts[0].argv,
@@ -78,6 +83,7 @@ def assemble(
             chunks=tuple(_fact(ref, part) for ref, part in zip(order.chunks, parts, strict=True)),
             qualities=_qualities(parts),
             colours=colours,
+            looks=looks,
         )
         return transcode.finish(work, store, scratch, settings, attempt, produced, source)
 

@@ -20,6 +20,7 @@ from workers.chunk_target import encode_by_order, number_of_whole
 from workers.cuts import Source, split
 from workers.evidence import curve
 from workers.ffmpeg.parse import Scores
+from workers.find_region import given_gate
 from workers.local import local_source
 from workers.quality import judge, load_scores, pool, save_scores
 
@@ -60,6 +61,8 @@ def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: S
         return made.model_copy(update={"reused": True})
     if order.plan.gate is None:
         raise InternalFault("a chunk was planned without a gate")
+    gate, _ = given_gate(order.plan.gate, order.description)
+    order = order.model_copy(update={"plan": order.plan.model_copy(update={"gate": gate})})
 
     with _source(order, store, scratch, attempt) as source:
         encoded = encode_by_order(order, source, store, scratch, settings, attempt)
@@ -73,7 +76,7 @@ def make_chunk(order: ChunkOrder, store: ObjectStore, scratch: Path, settings: S
         frames=order.part.frames,
         stream_bytes=stored.size_bytes,
         stream_digest=stored.digest,
-        verdict=judge(pooled, order.plan.gate),
+        verdict=judge(pooled, gate),
         scores=pooled,
         encoder=encoded.encoder,
         argv=encoded.argv,

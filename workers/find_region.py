@@ -11,12 +11,16 @@ import numpy as np
 from common.errors import CinefarmError, LeaseLost
 from common.ffmpeg import ffmpeg_program
 from common.media import Description
+from common.picture import encoded_size
 from common.process import Limits, run
+from common.recipes import Gate
 from common.region import Region
 from workers.encode import Asked, temporary
 from workers.ffmpeg.region_command import region_command
 from workers.ffmpeg.sample_command import Window, windows
+from workers.measuring import judged_inside
 from workers.region import COLUMNS, Pictures, find_region, lay_region
+from workers.target import fed_alone
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput
@@ -69,7 +73,7 @@ def look_for_region(
         if asked.shape == "none":
             return RegionLook(None, "none", "not looked for")
         return RegionLook(lay_region(asked, *size), "given")
-    places, looked = _places(description, media.seekable)
+    places, looked = _places(description, anywhere=media.seekable or media.frames_apart)
     try:
         pictures = _pictures(media, description, places, size, scratch, limits, cancelled)
     except LeaseLost:
@@ -80,10 +84,23 @@ def look_for_region(
     return RegionLook(region, why_not=why_not, first_seconds_only=looked)
 
 
-def _places(description: Description, seekable: bool) -> tuple[tuple[Window, ...], float | None]:
+def given_gate(gate: Gate, description: Description) -> tuple[Gate, RegionLook]:
+    """For a video that many workers make: a given region is laid into its pictures, and none is looked for.
+
+    Raises:
+        PolicyError: it does not lie in them.
+    """
+    asked = gate.region
+    if asked is None or asked.shape == "none":
+        return judged_inside(gate, None), RegionLook(None, "none", "not looked for in videos that are made by chunks")
+    region = lay_region(asked, *encoded_size(description.video))
+    return judged_inside(gate, region), RegionLook(region, "given")
+
+
+def _places(description: Description, *, anywhere: bool) -> tuple[tuple[Window, ...], float | None]:
     video = description.video
     rate = float(video.frame_rate)
-    frames = video.frame_count if seekable else min(video.frame_count, max(PLACES, int(PIPE_SECONDS * rate)))
+    frames = video.frame_count if anywhere else min(video.frame_count, max(PLACES, int(PIPE_SECONDS * rate)))
     count = min(PLACES, frames)
     spans = windows(frames, frames / rate, share=count / frames, count=count)
     # half a frame early, so that rounded clocks do not lose it
@@ -105,6 +122,8 @@ def _pictures(
     columns, rows = COLUMNS, max(1, round(COLUMNS * size[1] / size[0]))
     turned = video.rotation in (90, 270)
     shape = (rows, columns) if turned else (columns, rows)
+    if media.frames_apart:
+        media, places = fed_alone(media, places), tuple(Window(n, n + 1, 0, 0) for n in range(len(places)))
     gop = video.coding.longest_gop if video.coding else None
     argv = region_command(
         ffmpeg_program(),

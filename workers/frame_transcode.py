@@ -26,6 +26,7 @@ from workers.ffmpeg.parse import ProgressReader, Scores, read_scores
 from workers.frames.coding import Coded, code_frames, feed_values, raw_format
 from workers.frames.stored import Shape
 from workers.local import local_source
+from workers.looks import FRAME_BY_FRAME, look_at
 from workers.measuring import measurement_of
 from workers.payload import CHUNK_BYTES, Payload, Taken
 from workers.quality import check_measurable, judge, pool
@@ -102,6 +103,8 @@ def _judged(
     attempt: Attempt,
 ) -> Produced:
     payload = Payload(spool, Taken.WHOLE, order.description)
+    silent = order.description.model_copy(update={"audio": ()})
+    looks = look_at(order.description, silent, why_not=FRAME_BY_FRAME)
     facts: dict[str, Any] = {
         "coder": coded.tool,
         "second_decoder": coded.prover,
@@ -111,7 +114,7 @@ def _judged(
     }
     verdict = Verdict(passed=not coded.misses, misses=coded.misses)
     if recipe.lossless or not verdict.passed:
-        return Produced(payload, verdict, encoder=coded.tool, frames=facts)
+        return Produced(payload, verdict, encoder=coded.tool, frames=facts, looks=looks)
     if order.plan.gate is None:
         raise InternalFault("lossy frames were planned without a gate")
     gate = order.plan.gate
@@ -120,7 +123,9 @@ def _judged(
     )
     pooled = pool(scores, order.description.video.frame_rate)
     verdict = judge(pooled, gate, also=alignment.misses)
-    return Produced(payload, verdict, pooled, scores, encoder=coded.tool, frames=facts, alignment=alignment)
+    return Produced(
+        payload, verdict, pooled, scores, encoder=coded.tool, frames=facts, alignment=alignment, looks=looks
+    )
 
 
 def _measured(

@@ -11,6 +11,7 @@ from workers.pictures import PictureLook
 from workers.sync import SoundLook, compare_sound
 
 NOT_DECODED = "nothing was decoded: the pictures are the source's own, bit for bit"
+BY_CHUNKS = "many workers made it: each looked at its own frames' scores alone"
 FRAME_BY_FRAME = "each frame was coded by itself, and compared with its own"
 
 

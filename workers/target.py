@@ -179,7 +179,7 @@ class Encoding:
         recipe = self.at(crf)
         shape = shape_of(self.media, self.description, self.plan, recipe)
         chosen = self._windows()
-        media = _fed(self.media, chosen)
+        media = fed_alone(self.media, chosen)
         aside = self.scratch / "sample.nut"
         measurement = measurement_of(
             self.plan.gate,
@@ -223,7 +223,7 @@ class Encoding:
         return sample_windows(video.frame_count, video.duration_ms / 1000, search, self.recipe.gop_seconds)
 
 
-def _fed(media: MediaInput, chosen: tuple[Window, ...]) -> MediaInput:
+def fed_alone(media: MediaInput, chosen: tuple[Window, ...]) -> MediaInput:
     """Frames that lie apart are fed alone: the others need not be decoded. What else comes through a pipe comes whole."""
     feed = media.feed
     if feed is None or not media.frames_apart:

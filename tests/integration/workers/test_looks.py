@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from support.desk import ffmpeg
 from support.transcoding import Bench
 
 from common.errors import PolicyError
 from common.orders import Path as Way
+from common.process import Limits
 from common.recipes import ARCHIVE, Audio, fixed
 from common.region import NO_REGION, given_region
 from workers.ffmpeg import command
 from workers.find_region import look_for_region
 from workers.looks import look_at
+from workers.sources import open_source
 
 ENDOSCOPE = (
     "testsrc2=s=480x360:r=25:d=3,format=yuv420p,"
@@ -186,9 +189,16 @@ def test_a_source_without_pictures_has_no_region(bench: Bench) -> None:
     description = bench.describe(path)
     broken = bench.folder / "broken.mkv"
     broken.write_bytes(b"nothing")
-    from common.process import Limits
-    from workers.sources import open_source
-
     media = open_source(broken, description, bench.folder)
     look = look_for_region(media, description, None, (320, 240), bench.folder, limits=Limits(seconds=60))
     assert (look.region, look.why_not) == (None, "no pictures could be had: ProgramFailed")
+
+
+def test_frames_that_lie_apart_are_looked_at_all_over(bench: Bench) -> None:
+    path = Path(str(get_testdata_file("examples_ybr_color.dcm", download=False)))
+    description = bench.describe(path)
+    media = open_source(path, description, bench.folder)
+    size = (description.video.width, description.video.height)
+    look = look_for_region(media, description, None, size, bench.folder, limits=Limits(seconds=60))
+    assert look.first_seconds_only is None
+    assert "pictures" not in look.why_not
