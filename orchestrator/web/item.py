@@ -15,10 +15,11 @@ from orchestrator.api.dependencies import FarmOf
 from orchestrator.ledger.schema import Item
 from orchestrator.web.charts_of import ItemCharts, item_charts
 from orchestrator.web.jobs import profile_names
-from orchestrator.web.pictures import Frame, worst_frames
+from orchestrator.web.pictures import Frame, picture_name, worst_frames
+from orchestrator.web.playing import stream_of
 from orchestrator.web.queries.item import ItemView, evidence_of, read, scores_of
 from orchestrator.web.queries.items import job_names
-from orchestrator.web.ranges import stored_bytes
+from orchestrator.web.ranges import ranged, stored_bytes
 from orchestrator.web.render import page
 from orchestrator.web.timeline import timeline
 
@@ -40,7 +41,7 @@ def _evidence(farm: FarmOf, view: ItemView) -> Evidence:
     drawn = None
     if view.description is not None and view.plan is not None:
         drawn = item_charts(found, scores, view.description, view.plan, view.item.made_bytes)
-    return Evidence(found, drawn, worst_frames(view.item.id, found))
+    return Evidence(found, drawn, worst_frames(view.item.id, found, scores))
 
 
 @router.get("")
@@ -73,6 +74,30 @@ def withheld(request: Request, farm: FarmOf, item_id: str) -> Response:
     return stored_bytes(farm.store, made.withheld_key, "video/mp4", request.headers.get("range", ""))
 
 
+@router.get("/result.mp4")
+def result(request: Request, farm: FarmOf, item_id: str) -> Response:
+    """The video inside the first stored instance of a result."""
+    with farm.reading() as session:
+        made = read(session, _item(session, item_id)).made
+    if made is None or not made.instances:
+        raise HTTPException(404, "Nothing is stored of this item.")
+    stream = stream_of(farm.store, made.instances[0].instance_key)
+    asked = request.headers.get("range", "")
+    return ranged(stream.length, lambda first, last: stream.read(farm.store, first, last), "video/mp4", asked)
+
+
+@router.get("/worst/{number}.jpg")
+def picture(farm: FarmOf, item_id: str, number: int) -> Response:
+    """One of the worst frames: source, result and difference in one picture."""
+    with farm.reading() as session:
+        made = read(session, _item(session, item_id)).made
+    name = picture_name(evidence_of(farm.store, made), number)
+    key = next((key for key in made.evidence_keys if key.endswith("/evidence.json")), "") if made else ""
+    if not name or not key:
+        raise HTTPException(404, "There is no such picture.")
+    return stored_bytes(farm.store, key.removesuffix("evidence.json") + name, "image/jpeg", "")
+
+
 def _item(session: Session, item_id: str) -> Item:
     found = session.get(Item, item_id)
     if found is None:
@@ -89,5 +114,4 @@ def _video(view: ItemView) -> str:
         return f"/items/{view.item.id}/withheld.mp4"
     if not made.instances:
         return ""
-    first = made.instances[0].sop_instance_uid
-    return f"/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/instances/{first}/rendered"
+    return f"/items/{view.item.id}/result.mp4"

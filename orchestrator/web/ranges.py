@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fastapi import HTTPException
 from fastapi.responses import Response, StreamingResponse
@@ -23,12 +23,17 @@ def stored_bytes(store: ObjectStore, key: str, media_type: str, asked: str) -> R
     size = store.size(key)
     if size is None:
         raise HTTPException(404, "It is not in the store any more.")
+    return ranged(size, lambda first, last: _bytes(store, key, first, last), media_type, asked)
+
+
+def ranged(size: int, read: Callable[[int, int], Iterator[bytes]], media_type: str, asked: str) -> Response:
+    """``size`` bytes, or a range of them; ``read`` gives those from a first to a last (exclusive)."""
     first, last = span(asked, size)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(last - first), "Cache-Control": "no-store"}
     headers["X-Content-Type-Options"] = "nosniff"
     if asked:
         headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
-    return StreamingResponse(_bytes(store, key, first, last), 206 if asked else 200, headers, media_type)
+    return StreamingResponse(read(first, last), 206 if asked else 200, headers, media_type)
 
 
 def span(asked: str, size: int) -> tuple[int, int]:
