@@ -70,7 +70,19 @@ def job(
     view = view_of(farm, job_id)
     with farm.reading() as session:
         found = items.of_job(session, job_id, chosen, after)
-    return page(request, "job.html.j2", view=view, found=found, chosen=chosen, profiles=profile_names())
+    return page(request, "job.html.j2", view=view, job=view.line.job, found=found, chosen=chosen, after=after)
+
+
+@router.get("/jobs/{job_id}/items")
+def job_items(
+    request: Request, farm: FarmOf, job_id: str, state: str = "", cause: str = "", study: str = "", after: str = ""
+) -> Response:
+    """The list of items on its page, which renews itself."""
+    chosen = items.Filter(_state(state), cause, study)
+    with farm.reading() as session:
+        row = job_or_404(session, job_id)
+        found = items.of_job(session, job_id, chosen, after)
+    return page(request, "job_items.html.j2", job=row, found=found, chosen=chosen)
 
 
 @router.get("/jobs/{job_id}/live")

@@ -144,3 +144,18 @@ def test_static_files_are_kept_by_browsers_and_nothing_else_is_given(served: Ser
     assert path is not None
     assert "immutable" in served.client.get(path[0]).headers["cache-control"]
     assert served.client.get("/static/x/README.md").status_code == 404
+
+
+def test_a_program_decides_as_a_person_does(served: Served, job: str) -> None:
+    asked = {"what": "give_up", "cause": "UnreadableSource", "job": job, "reason": "the disk is lost"}
+    answer = served.client.post("/api/v1/decisions", json=asked)
+    assert answer.json() == {"items": 30, "refused": {}}
+    with served.farm.reading() as session:
+        assert session.get_one(Item, "item119").reason == "given up: the disk is lost"
+    assert served.client.post("/api/v1/decisions", json=asked | {"reason": ""}).status_code == 422
+
+
+def test_the_items_on_a_jobs_page_renew_themselves(served: Served, job: str) -> None:
+    part = served.client.get(f"/jobs/{job}/items", params={"state": "failed"}).text
+    assert "clip90.mp4" in part
+    assert "<html" not in part
