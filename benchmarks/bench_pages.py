@@ -29,6 +29,8 @@ from orchestrator.farm import Farm, open_farm
 from orchestrator.jobs import JobRequest, submit
 
 GOAL_MS = 150.0
+REFERENCE = "/api/v1/health/live"
+"""What the server answers without a look at the ledger: what is above it, the page costs."""
 BATCH = 50_000
 
 ITEMS = """
@@ -141,6 +143,9 @@ def ask(url: str, job: str, options: argparse.Namespace) -> float:
     worst = 0.0
     with httpx.Client(base_url=url, timeout=60) as client:
         print(f"{'page':32} {'median':>8} {'p95':>8}  ms")
+        print(
+            f"{'reference: a look at the clock':32} {statistics.median(measure(client, REFERENCE, options.requests)):8.1f}"
+        )
         for name, path in pages(job, options.items).items():
             taken = measure(client, path, options.requests)
             p95 = statistics.quantiles(taken, n=20)[-1]

@@ -9,7 +9,19 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 
 from common import __version__
-from orchestrator.api import decisions, destinations, errands, events, health, items, jobs, limits, trails, uploads, workers
+from orchestrator.api import (
+    decisions,
+    destinations,
+    errands,
+    events,
+    health,
+    items,
+    jobs,
+    limits,
+    trails,
+    uploads,
+    workers,
+)
 from orchestrator.api.access import Access
 from orchestrator.api.event_hub import Hub
 from orchestrator.api.guard import Guard
