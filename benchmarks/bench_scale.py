@@ -202,7 +202,7 @@ def _copied(table: type[Base], row: Base, **others: Any) -> dict[str, Any]:
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """The statement that a full ledger slows most, end against start; and the broker's memory."""
-    items, part = (2_000, 400) if quick else (200_000, 2_000)
+    items, part = (2_000, 400) if quick else (100_000, 2_000)
     lines, redis_mb = measure(items, part, 100, "")
     worst = lines[0] if lines else ("no statement came often enough", [1.0] * len(PHASES), 1.0, 1.0)
     what, asked = f"slowest growing statement of {items} items", at_most(2)
