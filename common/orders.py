@@ -445,6 +445,9 @@ class TranscodeDone(Value):
     )
     coerced: bool = Field(default=False, description="the site's rules gave it other identifiers")
     parts: tuple[InstancePart, ...] = Field(default=(), description="of a split source, in order of time; else empty")
+    quality_number: int | None = Field(
+        default=None, description="crf, cq or quantiser scale that a search found; None: the recipe's, or none"
+    )
     withheld_key: str = Field(
         default="", description="stream (MP4) of a result that missed its gate for good, to look at"
     )

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
         description="slowest believable encode, as a fraction of real time; the limit follows from it",
     )
 
+    worst_frames: Literal["all", "quarantined", "off"] = Field(
+        default="all",
+        description="whose five worst frames are drawn beside the evidence: of every result that was measured, of those that "
+        "missed their gate, or of none. The pictures may show burned-in names, as the video does",
+    )
     chunk_after_seconds: float = Field(
         default=0.0,
         ge=0,

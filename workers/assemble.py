@@ -34,6 +34,7 @@ from workers.payload import Payload, Taken
 from workers.quality import judge, pool
 from workers.sources import open_source
 from workers.stitch import ticks
+from workers.worst import Compared, draw_worst
 
 COPY_FLOOR_BYTES_PER_SECOND = 5e6
 """Slowest believable disk and store while chunks are joined; the time limit follows from it."""
@@ -72,9 +73,11 @@ def assemble(
         gate, region = given_gate(plan.gate, description)
         payload = Payload(output, Taken.WHOLE, transcode.described(output, settings))
         looks = look_at(description, payload.output, region=region, why_not=BY_CHUNKS)
+        verdict = judge(pooled, gate, also=(*colours.misses, *looks.misses))
+        compared = Compared(media, description, plan, output, scores, pooled, verdict.passed)
         produced = transcode.Produced(
             payload,
-            judge(pooled, gate, also=(*colours.misses, *looks.misses)),
+            verdict,
             pooled,
             scores,
             parts[0].argv,
@@ -84,6 +87,7 @@ def assemble(
             qualities=_qualities(parts),
             colours=colours,
             looks=looks,
+            worst=draw_worst(compared, scratch, settings, limits=limits, cancelled=attempt.cancelled),
         )
         return transcode.finish(work, store, scratch, settings, attempt, produced, source)
 

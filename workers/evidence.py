@@ -14,6 +14,7 @@ from workers.ffmpeg.treatment import Shown
 from workers.looks import Looks
 from workers.quality import worst_frames
 from workers.search import Probe, Searched
+from workers.worst import Drawn
 
 WORST_FRAMES = 5
 
@@ -36,6 +37,7 @@ def evidence(
     stride: int = 1,
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
+    worst: Drawn | None = None,
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
@@ -51,7 +53,8 @@ def evidence(
     figures were taken a second time (they end in _inside), or why nowhere (docs/quality.md describes both);
     elementary_stream where the video was copied: the SHA-256 of its stream in the source and in Pixel Data, in the normal form
     of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
-    each; ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
+    each; worst_pictures: the worst frames of the metric that decided, each a picture that lies beside the evidence
+    (workers.worst); ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -96,6 +99,8 @@ def evidence(
         value["pictures"] = looks.json()
     if looks is not None and looks.region is not None:
         value["region"] = looks.region.json()
+    if worst is not None:
+        value["worst_pictures"] = worst.json()
     if searched is not None:
         value["search"] = curve(searched)
     if treated := treatment(order, mapping):

@@ -58,6 +58,9 @@ class MediaInput:
     matrix: str | None  # FFmpeg's name of the YCbCr matrix; None: not YCbCr, or untagged
     seekable: bool  # FFmpeg reads a real file: an MP4 with moov at the end works
     frames_apart: bool = False  # ``feed`` takes ``first`` and ``last``, and can be called again for more frames
+    picked: Callable[[tuple[int, ...], BinaryIO], None] | None = (
+        None  # a feed of some frames alone; None: there is none
+    )
 
 
 def open_source(path: Path, description: Description, scratch: Path) -> MediaInput:
@@ -152,7 +155,7 @@ def _join(path: Path, parts: list[Fragment], length: int, out: BinaryIO) -> None
 
 
 def _frames(path: Path, description: Description) -> MediaInput:
-    from workers.frames.stream import feed, feed_timed, look
+    from workers.frames.stream import feed, feed_picked, feed_timed, look
 
     layout, form = call(look, path, limits=_LOOK, what="reading the frames' header")
     video = description.video
@@ -179,6 +182,7 @@ def _frames(path: Path, description: Description) -> MediaInput:
         matrix=form.matrix,
         seekable=False,
         frames_apart=not times,
+        picked=None if times else partial(feed_picked, path, form),
     )
 
 

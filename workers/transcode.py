@@ -37,6 +37,7 @@ from workers.quality import judge, pool, save_scores
 from workers.search import Searched
 from workers.search_memory import memory_of
 from workers.target import encode_by_plan
+from workers.worst import Compared, Drawn, draw_worst
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -79,6 +80,7 @@ class Produced:
     looks: Looks | None = None  # at pictures, times and sound; None: the source's own bytes
     alignment: Alignment | None = None
     stride: int = 1  # each so-many-th frame was measured
+    worst: Drawn | None = None  # pictures of the worst frames
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,8 @@ def _through_ffmpeg(
     looks = look_at(description, payload.output, pictures=wrapped.pictures, region=region)
     found = (*wrapped.alignment.misses, *colours.misses, *looks.misses, *_capped(pooled, plan, wrapped.searched))
     verdict = judge(pooled, plan.gate, also=found)
+    compared = Compared(media, description, plan, wrapped.path, wrapped.scores, pooled, verdict.passed, wrapped.stride)
+    worst = draw_worst(compared, scratch, settings, limits=limits, cancelled=attempt.cancelled)
     return Produced(
         payload,
         verdict,
@@ -281,6 +285,7 @@ def _through_ffmpeg(
         looks=looks,
         alignment=wrapped.alignment,
         stride=wrapped.stride,
+        worst=worst,
     )
 
 
@@ -462,9 +467,13 @@ def conclude(
         remarks=produced.looks.remarks if produced.looks else (),
         output_frames=produced.payload.output.video.frame_count,
         withheld_key=withheld,
+        quality_number=produced.searched.chosen if produced.searched else None,
     )
     if packaged is not None:
         done = done.model_copy(update=_arrived(packaged))
+    for picture, name in produced.worst.named if produced.worst else ():
+        store.put(f"{prefix}/{name}", picture.read_bytes())
+        picture.unlink()
     store.put(
         keys[0],
         evidence(
@@ -482,6 +491,7 @@ def conclude(
             looks=produced.looks,
             alignment=produced.alignment,
             stride=produced.stride,
+            worst=produced.worst,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

@@ -13,7 +13,8 @@ from common.errors import EnvironmentFault, PolicyError
 from common.recipes import Audio
 from common.settings import Settings
 from common.stages import State
-from orchestrator.build import build_ledger
+from common.store import ObjectStore
+from orchestrator.build import build_ledger, build_store
 from orchestrator.cli import display
 from orchestrator.cli.demo import make_sources
 from orchestrator.cli.doctor import examine
@@ -24,8 +25,7 @@ from orchestrator.control import find_job
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Job
 from orchestrator.reports import jsonlines
-from orchestrator.reports.csvfile import write_csv
-from orchestrator.reports.html import write_html
+from orchestrator.reports.folder import write_report
 from orchestrator.reports.model import items, job_report
 
 PROBLEMS = (State.FAILED, State.QUARANTINED, State.CANCELLED)
@@ -39,7 +39,7 @@ def run_migration(asked: Migration, *, as_json: bool) -> int:
     with running(asked, cpu_slots=asked.cpu_slots) as session, display.LiveDisplay() as live:
         listing = session.run(live.update, until=Foreground(asked.settings.commit_wait_seconds))
     folder = asked.folders[0] if asked.folders else asked.settings.state_dir / "reports" / session.job_id
-    return _conclude(session.ledger, session.job_id, folder, as_json, listing.ignored)
+    return _conclude(session.ledger, build_store(asked.settings), session.job_id, folder, as_json, listing.ignored)
 
 
 def run_demo(folder: Path, *, as_json: bool) -> int:
@@ -72,7 +72,7 @@ def run_report(job_id: str | None, *, out: Path | None, state: Path | None, as_j
         found = find_job(session, job_id).id if job_id else session.scalars(latest).first()
     if found is None:
         raise PolicyError("there is no job in this state directory", hint="Name the right one with --state.")
-    return _conclude(ledger, found, out or settings.state_dir / "reports" / found, as_json)
+    return _conclude(ledger, build_store(settings), found, out or settings.state_dir / "reports" / found, as_json)
 
 
 def run_doctor(*, as_json: bool) -> int:
@@ -87,7 +87,12 @@ def run_doctor(*, as_json: bool) -> int:
 
 
 def _conclude(
-    ledger: Sessions, job_id: str, folder: Path, as_json: bool, ignored: Mapping[str, int] | None = None
+    ledger: Sessions,
+    store: ObjectStore,
+    job_id: str,
+    folder: Path,
+    as_json: bool,
+    ignored: Mapping[str, int] | None = None,
 ) -> int:
     with ledger() as session:
         report = job_report(session, job_id)
@@ -95,19 +100,16 @@ def _conclude(
             for item in items(session, job_id):
                 print(jsonlines.item_line(item))  # noqa: T201 the answer
             print(jsonlines.summary_line(report))  # noqa: T201 the answer
-        written = _write_report(session, job_id, folder)
+        written = _write_report(session, job_id, folder, store)
         display.show_summary(report, items(session, job_id, (*PROBLEMS, State.DELIVERED)), written, ignored)
     return int(any(report.counts.get(state) for state in (*PROBLEMS, State.DELIVERED)))
 
 
-def _write_report(session: Session, job_id: str, folder: Path) -> Path | None:
+def _write_report(session: Session, job_id: str, folder: Path, store: ObjectStore) -> Path | None:
     """The page's path; None when it cannot be written there, which changes nothing about what was migrated."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_html(session, job_id, folder / "report.html")
-        write_csv(session, job_id, folder / "report.csv")
+        return write_report(session, job_id, folder, store)
     except OSError as error:
         hint = "`cinefarm report --out DIR` writes it elsewhere."
         display.show_error(EnvironmentFault(f"the report cannot be written: {error.strerror}", hint=hint))
         return None
-    return folder / "report.html"

@@ -32,7 +32,18 @@ from orchestrator.reports.plot import (
     ticks,
 )
 
-__all__ = ["STYLE", "Band", "GateLine", "Trial", "bytes_chart", "histogram", "panels", "score_chart", "search_chart"]
+__all__ = [
+    "STYLE",
+    "Band",
+    "GateLine",
+    "Trial",
+    "bytes_chart",
+    "clock",
+    "histogram",
+    "panels",
+    "score_chart",
+    "search_chart",
+]
 
 Values = Sequence[float] | NDArray[np.floating]
 

@@ -41,6 +41,7 @@ COLUMNS: dict[str, Callable[[ItemReport], Cell]] = {
         for metric in words.METRICS
         for statistic in ("mean", "p1", "min")
     },
+    "quality_number": lambda item: item.quality_number,
     "verdict": words.verdict,
     "misses": lambda item: "; ".join(item.misses),
     "findings": lambda item: "; ".join(f"{f.severity} {f.rule} ({f.clause}): {f.found}" for f in item.findings),
@@ -56,6 +57,8 @@ COLUMNS: dict[str, Callable[[ItemReport], Cell]] = {
     "failure_code": lambda item: item.failure.code if item.failure else None,
     "mend": lambda item: words.ACTORS[item.failure.actor] if item.failure else None,
     "remarks": lambda item: "; ".join(item.remarks),
+    "study_uid": lambda item: item.study_uid or None,
+    "source_sha256": lambda item: item.source_digest or None,
     "identifiers": lambda item: "coerced" if item.coerced else None,
 }
 
@@ -70,8 +73,9 @@ def write_csv(session: Session, job_id: str, path: Path) -> None:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
         for item in items(session, job_id):
-            writer.writerow([_safe(read(item)) for read in COLUMNS.values()])
+            writer.writerow([safe(read(item)) for read in COLUMNS.values()])
 
 
-def _safe(cell: Cell) -> Cell:
+def safe(cell: Cell) -> Cell:
+    """The cell, so that no spreadsheet takes it for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell

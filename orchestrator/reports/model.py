@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from common.orders import Failure, Path, Plan, TranscodeDone
 from common.stages import State
@@ -123,11 +123,26 @@ def _path_total(groups: Sequence[_Group]) -> PathTotal:
     )
 
 
-def items(session: Session, job_id: str, states: Collection[State] | None = None) -> Iterator[ItemReport]:
-    """The items of a job in the order of finding, or only those in ``states``. Memory is that of one batch."""
-    statement = select(Item).where(Item.job_id == job_id).order_by(Item.number, Item.id)
+def items(
+    session: Session,
+    job_id: str,
+    states: Collection[State] | None = None,
+    *,
+    numbers: Collection[int] | None = None,
+    most: int | None = None,
+) -> Iterator[ItemReport]:
+    """The items of a job in the order of finding, or only those in ``states``, of these ``numbers``, or so many at ``most``.
+
+    Memory is that of one batch.
+    """
+    unread = (defer(Item.description), defer(Item.split), defer(Item.retrieval))  # half of a row, and not shown
+    statement = select(Item).options(*unread).where(Item.job_id == job_id).order_by(Item.number, Item.id)
     if states is not None:
         statement = statement.where(Item.state.in_(states))
+    if numbers is not None:
+        statement = statement.where(Item.number.in_(numbers))
+    if most is not None:
+        statement = statement.limit(most)
     for batch in session.scalars(statement.execution_options(yield_per=BATCH)).partitions():
         ids = [item.id for item in batch]
         deliveries = _deliveries(session, ids)
@@ -187,7 +202,18 @@ def _item_report(item: Item, deliveries: tuple[DeliveryReport, ...], attempts: i
         failure=_failure(item.failure),
         instances=made.instances if made else (),
         coerced=made.coerced if made else False,
+        item_id=item.id,
+        source_digest=item.digest or "",
+        study_uid=item.study_uid or "",
+        quality_number=_quality(plan, made),
+        updated_at=item.updated_at,
     )
+
+
+def _quality(plan: Plan | None, made: TranscodeDone | None) -> int | None:
+    if made is None or plan is None or plan.path is not Path.ENCODE or plan.recipe is None:
+        return None
+    return plan.recipe.crf if made.quality_number is None else made.quality_number
 
 
 def _passed(made: TranscodeDone) -> bool | None:

@@ -61,6 +61,11 @@ class ItemReport:
     failure: Failure | None
     coerced: bool = False  # the site's rules gave it other identifiers
     remarks: tuple[str, ...] = ()  # of the source's pictures, times and sound
+    item_id: str = ""
+    source_digest: str = ""  # SHA-256, hexadecimal; empty before the source was read
+    study_uid: str = ""
+    quality_number: int | None = None  # of an encode: crf, cq or quantiser scale
+    updated_at: datetime | None = None
     instances: tuple[InstancePart, ...] = ()  # all that were made of the item: one, or the parts of a split one
 
     @property

@@ -74,6 +74,22 @@ def formed(path: Path, form: Form, first: int = 0, last: int | None = None) -> I
         yield from in_order(one, range(len(found))[first:last], count, "decoding the frames")
 
 
+def feed_picked(path: Path, form: Form, numbers: tuple[int, ...], out: BinaryIO) -> None:
+    """Write these frames alone (from 0, in this order) in ``form`` to ``out``; the others are not even read.
+
+    Raises: like feed.
+    """
+    header = read_header(path)
+    layout = read_layout(header)
+    make = _passing(layout, form) if form.passed_through else _decoding(header, layout, form)
+    found = extents(header, layout)
+    with path.open("rb") as file:
+        for number in numbers:
+            with naming(number, layout):
+                frame = make(number, frame_bytes(file, found[number], layout))
+            out.write(frame)
+
+
 def feed_timed(path: Path, form: Form, times_ms: tuple[float, ...], out: BinaryIO) -> None:
     """Like ``feed``, in a NUT container that says when each frame is shown: ``times_ms`` after the first.
 
