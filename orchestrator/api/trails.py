@@ -58,7 +58,10 @@ def report(job: JobName, form: Annotated[Format, Path(description="of the file")
         with tempfile.NamedTemporaryFile(prefix="cinefarm-report-", delete=False) as file:
             path = FilePath(file.name)
         try:
-            write(session, job_id, path)
+            if form == "html":
+                write_html(session, job_id, path, farm.store)  # with the pictures of its worst frames
+            else:
+                write(session, job_id, path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
