@@ -106,6 +106,8 @@ class Plan(Value):
     rung: int = 0
     rungs: int = 0
     gate: Gate | None = None
+    profile: str = Field(default="", description="name of the profile that gave recipe and gate")
+    rule: str = Field(default="", description="the rule of the job that chose that profile; empty: the job's own")
     audio: Audio = Audio.STRIP
     handling: Handling = Field(default=Handling(), description="the policies that change this item")
     new_container: bool = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -209,6 +210,26 @@ class Gate(Value):
         return frozenset(needed | set(self.figures))
 
 
+class Rule(Value):
+    """Which items of a job get another profile than its own. Each list that is not empty has to fit; the first rule that fits counts."""
+
+    name: str
+    modality: tuple[str, ...] = Field(default=(), description="of the DICOM header, or of the mapping's row")
+    sop_class: tuple[str, ...] = Field(
+        default=(), description="UIDs of the source's class, or of the one a row asks for"
+    )
+    series: tuple[str, ...] = Field(default=(), description="Series Instance UIDs; one may end in *")
+    profile: Profile = Field(description="complete, with the rule's gate")
+
+    def fits(self, modality: str, sop_class: str, series: str) -> bool:
+        """Whether a source of this modality, class and series is meant."""
+        return (
+            (not self.modality or modality.upper() in self.modality)
+            and (not self.sop_class or sop_class in self.sop_class)
+            and (not self.series or any(fnmatchcase(series, each) for each in self.series))
+        )
+
+
 class Profile(Value):
     """A named purpose: a ladder of recipes, each rung better than the one before, and the gate."""
 
@@ -232,6 +253,9 @@ class Profile(Value):
         default=False, description="also of video and of compressed frames: a person named the syntax"
     )
 
+    rules: tuple[Rule, ...] = Field(default=(), description="of a job: items that get another profile")
+    rule: str = Field(default="", description="the rule of the job that chose this profile; empty: its own")
+
     @model_validator(mode="after")
     def _gate_is_sound(self) -> Self:
         if self.gate.fault:
@@ -247,13 +271,20 @@ class Profile(Value):
         others = [[recipe for other in self.alternatives for recipe in other.rungs(n)] for n in range(len(self.ladder))]
         return tuple((own, *more) for own, more in zip(self.ladder, others, strict=True))
 
+    def for_source(self, modality: str, sop_class: str, series: str) -> Profile:
+        """The profile of the first rule that fits such a source; without one, this."""
+        return next((rule.profile for rule in self.rules if rule.fits(modality, sop_class, series)), self)
+
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of all fields, hexadecimal."""
         return canonical_digest(self)
 
 
-_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region"})
+_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region"}) | {
+    "rules",
+    "rule",
+}
 """Fields younger than results that must still be found: a digest leaves them out while they have their default."""
 
 

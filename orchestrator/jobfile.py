@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.dicom.identifiers import identifiers_key
 from common.errors import PolicyError, UnknownName
 from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Stereo
-from common.recipes import Audio, Hardware
+from common.recipes import Audio, Hardware, Profile
 from common.region import parse_region
 from common.store import ObjectStore
 from common.targets import chosen_profile
@@ -23,6 +23,7 @@ from orchestrator.ingest.mapping import Mapping
 from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.limit_words import parse_limit
+from orchestrator.rules import RuleWords, rules_of
 from orchestrator.windows import parse_window
 
 DOCUMENTED = "docs/jobs.md describes every key."
@@ -55,6 +56,7 @@ class JobFile(BaseModel):
     patience_hours: float | None = Field(default=None, ge=0)
     limits: dict[str, str] = Field(default_factory=dict, description="by destination: 'concurrent=2 rate=20MB/s'")
     accepts: dict[str, str] = Field(default_factory=dict, description="by destination: 'syntaxes=.102,.104 max=4GiB'")
+    rules: tuple[RuleWords, ...] = Field(default=(), description="items that get another profile or another gate")
 
     @classmethod
     def load(cls, path: Path) -> JobFile:
@@ -80,10 +82,27 @@ class JobFile(BaseModel):
         Raises:
             PolicyError: they are not.
         """
-        chosen_profile(self.profile, self.hardware, self.syntax, parse_region(self.region))
+        self.chosen()
         if self.window is not None:
             parse_window(self.window)
         return self
+
+    def chosen(self) -> Profile:
+        """The job's profile with its handling and rules.
+
+        Raises:
+            PolicyError: a profile, target or gate is none.
+        """
+        changes = {"handling": self.handling}
+        region = parse_region(self.region)
+
+        def named(name: str) -> Profile:
+            chosen = chosen_profile(name or self.profile, self.hardware, self.syntax, region)
+            return chosen.model_copy(update=changes)
+
+        own = named("")
+
+        return own.model_copy(update={"rules": rules_of(self.rules, named)}) if self.rules else own
 
     @property
     def handling(self) -> Handling:
@@ -109,9 +128,7 @@ class JobFile(BaseModel):
         destinations = [below(folder, text) for text in self.destinations]
         return JobRequest(
             *normalised(sources, destinations),
-            chosen_profile(self.profile, self.hardware, self.syntax, parse_region(self.region)).model_copy(
-                update={"handling": self.handling}
-            ),
+            self.chosen(),
             self.audio,
             name=self.name,
             priority=self.priority,

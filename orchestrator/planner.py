@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
-from common.dicom.sop_classes import Target, target_class
+from common.dicom.sop_classes import Target, class_uid, target_class
 from common.dicom.transfer_syntaxes import short
 from common.errors import NoLegalPath
 from common.handling import Handling, effective, treated, wishes
@@ -47,6 +47,43 @@ def plan(
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
+    facts = description.dicom
+    profile = profile.for_source(
+        facts.modality if facts else modality,
+        facts.sop_class_uid if facts else class_uid(requested_class),
+        facts.series_uid if facts else "",
+    )
+    made = _planned(
+        description,
+        profile,
+        destinations,
+        audio=audio,
+        rung=rung,
+        modality=modality,
+        requested_class=requested_class,
+        destination_syntaxes=destination_syntaxes,
+        queues=queues,
+        fallback=fallback,
+        uncut=uncut,
+    )
+    told = f"{made.reason} (rule {profile.rule}: profile {profile.name})" if profile.rule else made.reason
+    return made.model_copy(update={"profile": profile.name, "rule": profile.rule, "reason": told})
+
+
+def _planned(
+    description: Description,
+    profile: Profile,
+    destinations: Destinations | Sequence[Acceptance],
+    *,
+    audio: Audio,
+    rung: int,
+    modality: str,
+    requested_class: str | None,
+    destination_syntaxes: Collection[str] | None,
+    queues: Collection[str],
+    fallback: str,
+    uncut: str,
+) -> Plan:
     taken = destinations if isinstance(destinations, Destinations) else Destinations(tuple(destinations))
     if destination_syntaxes is not None:
         taken = Destinations((*taken.each, Acceptance(syntaxes=frozenset(destination_syntaxes))))

@@ -183,6 +183,12 @@ def video_class(uid: str) -> VideoClass:
         ) from None
 
 
+def class_uid(requested: str | None) -> str:
+    """The UID of a class that was asked for by its short name or its UID; empty: none was."""
+    word = (requested or "").strip()
+    return REQUEST_NAMES.get(word.lower(), word)
+
+
 def class_name(uid: str) -> str:
     """What people call a class: 'Video Endoscopic'; the UID of one that Cinefarm does not write."""
     return _BY_UID[uid].name.removesuffix(" Image Storage") if uid in _BY_UID else uid
@@ -214,7 +220,7 @@ def target_class(
 
 def _of_plain_video(modality: str, requested: str | None, *, grey: bool) -> Target:
     if requested:
-        chosen = video_class(REQUEST_NAMES.get(requested.strip().lower(), requested.strip()))
+        chosen = video_class(class_uid(requested))
         if chosen.uid == ULTRASOUND_MULTIFRAME:
             raise NoLegalPath(
                 "a plain clip lacks what Ultrasound Multi-frame demands of the scanner",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from common.errors import CinefarmError
 from common.media import Description
-from common.orders import Pooled
 from common.stages import State
 from orchestrator.cli.doctor import Check
 from orchestrator.cli.facts import facts
@@ -26,12 +24,10 @@ __all__ = [
     "show_checks",
     "show_description",
     "show_error",
-    "show_scores",
     "show_summary",
 ]
 
 COLOURS = {State.DONE: "green", State.SKIPPED: "yellow", State.QUARANTINED: "red", State.FAILED: "red"}
-_SCORES = TypeAdapter(dict[str, Pooled])
 
 
 def show_summary(
@@ -84,25 +80,6 @@ def show_description(answer: Mapping[str, object], *, console: Console | None = 
     for name, fact in facts(value).items():
         table.add_row(Text(f"  {name}", style="dim"), Text(plain(fact), overflow="fold"))
     console.print(table)
-
-
-def show_scores(answer: Mapping[str, object], *, console: Console | None = None) -> None:
-    """The answer of ``python -m workers measure``: the pooled scores of each metric, and what was found about the frames."""
-    console = console or stdout_console()
-    found = {name: answer[name] for name in ("alignment", "identical") if name in answer}
-    scores = _SCORES.validate_python({name: value for name, value in answer.items() if name not in found})
-    names = [name for name in Pooled.model_fields if any(getattr(one, name) is not None for one in scores.values())]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("metric", *names):
-        table.add_column(name, header_style="bold")
-    for metric, pooled in scores.items():
-        figures = (getattr(pooled, name) for name in names)
-        table.add_row(Text(plain(metric)), *(Text("–" if value is None else f"{value:.4f}") for value in figures))
-    console.print(table)
-    if isinstance(alignment := found.get("alignment"), Mapping):
-        console.print(Text(f"alignment: {plain(str(alignment['finding']))}", style="dim"))
-    if found.get("identical"):
-        console.print(Text("The two files show the same pictures to the bit; libvmaf gives less than 100 for that."))
 
 
 def show_checks(checks: Iterable[Check], *, console: Console | None = None) -> None:

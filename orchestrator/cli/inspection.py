@@ -37,7 +37,7 @@ def check(files: Sequence[Path], as_syntax: str | None, *, as_json: bool, errors
 
 def measure(reference: Path, distorted: Path, metrics: str, threads: int, *, as_json: bool) -> int:
     """Show the pooled scores. Returns 0, or 2 when the two cannot be compared."""
-    from orchestrator.cli.display import show_scores
+    from orchestrator.cli.scores import show_scores
 
     options = ["--metrics", metrics, "--threads", str(threads)]
     return _ask("measure", [*options, "--", str(reference), str(distorted)], show_scores, as_json)

@@ -13,7 +13,7 @@ from common.errors import BadMapping, UnreadableSource
 from common.media import AudioStream, Description, DicomFacts
 from common.orders import Finding
 from common.stages import State
-from orchestrator.cli import display, findings
+from orchestrator.cli import display, findings, scores
 from orchestrator.cli.doctor import Check
 from orchestrator.cli.facts import facts
 from orchestrator.cli.live import LOG_SECONDS, LiveDisplay
@@ -189,7 +189,7 @@ def test_a_clean_file_says_so() -> None:
 def test_scores_show_every_statistic() -> None:
     console = page()
     pooled = {"mean": 93.5, "harmonic_mean": 93.25, "min": 80.125, "p1": 85.0, "p5": 90.0}
-    display.show_scores({"vmaf": pooled}, console=console)
+    scores.show_scores({"vmaf": pooled}, console=console)
     for value in pooled.values():
         assert f"{value:.4f}" in text(console)
 
