@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from common.conformance import check_stream
-from common.dicom.sop_classes import Target, class_uid, target_class
+from common.dicom.sop_classes import Target, target_class
 from common.dicom.transfer_syntaxes import short
 from common.errors import NoLegalPath
 from common.handling import Handling, effective, treated, wishes
@@ -19,6 +19,7 @@ from orchestrator.acceptance import Acceptance, Destinations, Obstacle
 from orchestrator.candidates import candidates, container_of, limit_of, split_of, stream_bytes
 from orchestrator.encoding import Encoding, choose, rungs_to
 from orchestrator.frame_planner import plan_frames
+from orchestrator.profiles import by_rules
 
 
 def plan(
@@ -47,12 +48,7 @@ def plan(
     Raises:
         NoLegalPath: the profile never encodes, or no target is accepted and holds the picture, and nothing cheaper is legal.
     """
-    facts = description.dicom
-    profile = profile.for_source(
-        facts.modality if facts else modality,
-        facts.sop_class_uid if facts else class_uid(requested_class),
-        facts.series_uid if facts else "",
-    )
+    profile = by_rules(profile, description, modality, requested_class)
     made = _planned(
         description,
         profile,

@@ -39,7 +39,7 @@ from orchestrator.ledger.locks import lock_all
 from orchestrator.ledger.schema import Attempt, Base, Delivery, Destination, Item, Job, now
 from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
-from orchestrator.profiles import profile_of
+from orchestrator.profiles import by_rules, profile_of
 from orchestrator.proof import Patience
 from orchestrator.work import is_arrival, source_key
 
@@ -213,7 +213,7 @@ class Recorder:
                     fail(item, Failure.model_validate(hints["failure"]))
                     return
                 raise missing_metadata(None)
-            profile = self._profile(job, item)
+            profile = by_rules(self._profile(job, item), description, hints.get("modality", ""), hints.get("sop_class"))
             made = plan(
                 description,
                 profile,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +31,28 @@ class RuleWords(BaseModel):
     only: bool = Field(default=False, description="the thresholds are the whole gate, not changes to the profile's")
     figures: tuple[Figure, ...] = ()
     stride: int | None = Field(default=None, ge=2, le=10)
+
+
+class _RulesFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: tuple[RuleWords, ...] = Field(min_length=1)
+
+
+def load_rules(path: Path) -> tuple[RuleWords, ...]:
+    """The ``[[rules]]`` of a TOML file. Raises: PolicyError: it cannot be read, or a key or value is wrong."""
+    try:
+        return _RulesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).rules
+    except OSError as error:
+        raise PolicyError(f"the file of rules cannot be read: {error.strerror}", hint="Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"the file of rules is not TOML: {error}", hint=_DOCUMENTED) from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise PolicyError(f"the file of rules is wrong: {faults}", hint=_DOCUMENTED) from error
+
+
+_DOCUMENTED = "docs/jobs.md describes every key of [[rules]]."
 
 
 def rules_of(words: Sequence[RuleWords], named: Callable[[str], Profile]) -> tuple[Rule, ...]:

@@ -106,6 +106,10 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="transcode
 State = Annotated[
     Path | None, typer.Option("--state", metavar="DIR", help="ledger, store and logs; default ~/.local/state")
 ]
+Rules = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="FILE.toml", help="items that get another profile or gate (docs/jobs.md)"),
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object a line on stdout (docs/json.md)")]
 
 
@@ -152,6 +156,7 @@ def migrate(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     region: Inside = "auto",
+    rules: Rules = None,
     mapping: Map = None,
     worklist: Mwl = None,
     accession: Accession = None,
@@ -187,6 +192,7 @@ def migrate(
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
         region=region,
+        rules=rules,
         window=window,
         window_policy=at_end,
         limits=limit or (),
@@ -207,6 +213,7 @@ def plan(
     dynamic_range: Range = DynamicRange.KEEP,
     stereo: Views = Stereo.NONE,
     region: Inside = "auto",
+    rules: Rules = None,
     mapping: Map = None,
     worklist: Mwl = None,
     accession: Accession = None,
@@ -261,6 +268,7 @@ def plan(
         syntax=syntax,
         handling=Handling(interlaced=interlaced, rate=rate, dynamic_range=dynamic_range, stereo=stereo),
         region=region,
+        rules=rules,
         accepts=accepts or (),
     )
     how = Planning(

@@ -12,7 +12,7 @@ from common.destinations import FolderDestination, S3Destination, parse_destinat
 from common.dicom.identifiers import Identifiers
 from common.errors import PolicyError
 from common.handling import Handling
-from common.recipes import Audio, Hardware
+from common.recipes import Audio, Hardware, Profile
 from common.region import parse_region
 from common.settings import Settings, default_cpu_slots
 from common.targets import chosen_profile
@@ -25,6 +25,7 @@ from orchestrator.ingest.worklist import WorklistRequest
 from orchestrator.jobs import JobRequest, normalised
 from orchestrator.limit_words import parse_limit
 from orchestrator.listing import excluded
+from orchestrator.rules import load_rules, rules_of
 from orchestrator.windows import parse_window
 
 
@@ -53,6 +54,7 @@ class Migration:
         syntax: str | None = None,
         handling: Handling | None = None,
         region: str = "auto",
+        rules: Path | None = None,
         window: str | None = None,
         window_policy: Literal["finish", "stop"] = "finish",
         limits: Sequence[str] = (),
@@ -73,11 +75,19 @@ class Migration:
             parse_source(text).require()
         for text in destinations:
             _check_folder(text, sources)
-        if handling is not None:
-            chosen = chosen.model_copy(update={"handling": handling})
+        changes = {} if handling is None else {"handling": handling}
+        chosen = chosen.model_copy(update=changes)
+        if rules is not None:
+
+            def named(name: str) -> Profile:
+                if not name:
+                    return chosen
+                return chosen_profile(name, hardware, syntax, parse_region(region)).model_copy(update=changes)
+
+            chosen = chosen.model_copy(update={"rules": rules_of(load_rules(rules), named)})
         if window is not None:
             parse_window(window)
-        rules = load_identifiers(identifiers) if identifiers else None
+        coercions = load_identifiers(identifiers) if identifiers else None
         request = JobRequest(
             *normalised(sources, destinations),
             chosen,
@@ -86,14 +96,14 @@ class Migration:
             window_policy=window_policy,
             limits=tuple(parse_limit(text) for text in limits),
             accepts=tuple(map(parse_acceptance, accepts)),
-            identifiers_key=rules.key if rules else None,
+            identifiers_key=coercions.key if coercions else None,
             worklist=WorklistRequest.parse(worklist, accession),
         )
         base = Settings()
         settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
         slots = workers or settings.cpu_slots or default_cpu_slots()
         rows = Mapping.load(mapping, worklist=worklist is not None) if mapping else None
-        return cls(request, rows, settings, slots, rules)
+        return cls(request, rows, settings, slots, coercions)
 
     @property
     def folders(self) -> tuple[Path, ...]:
