@@ -37,5 +37,5 @@ def allocator() -> dict[str, str]:
     """
     if "GLIBC_TUNABLES" in os.environ:
         return {}
-    words = ("hugetlb=1", f"mmap_threshold={1 << 28}", f"trim_threshold={1 << 30}", f"top_pad={1 << 26}")
+    words = ("hugetlb=1", f"mmap_threshold={1 << 28}", f"trim_threshold={1 << 30}")
     return {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{word}" for word in words)}
