@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from common.orders import Path
+from common.store import ObjectStore
 from orchestrator import deciding
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.ledger.schema import Item
@@ -57,7 +58,7 @@ def item(request: Request, farm: FarmOf, item_id: str) -> Response:
         job_name=name,
         evidence=_evidence(farm, view),
         events=timeline(view),
-        video=_video(view),
+        video=_video(farm.store, view),
         undecided=view.item.state in deciding.SET_ASIDE,
         why_not=deciding.not_acceptable(view.item),
         profiles=profile_names(),
@@ -105,13 +106,13 @@ def _item(session: Session, item_id: str) -> Item:
     return found
 
 
-def _video(view: ItemView) -> str:
+def _video(store: ObjectStore, view: ItemView) -> str:
     """Where a browser finds the video; empty: there is none to play."""
     made = view.made
     if made is None or (view.plan and view.plan.path is Path.FRAMES):
         return ""
     if made.withheld_key and not made.instance_key:
         return f"/items/{view.item.id}/withheld.mp4"
-    if not made.instances:
-        return ""
+    if not made.instances or store.size(made.instances[0].instance_key) is None:
+        return ""  # delivered, and no longer kept here
     return f"/items/{view.item.id}/result.mp4"

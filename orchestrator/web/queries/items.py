@@ -58,15 +58,17 @@ class Filter:
 
 def of_job(session: Session, job_id: str, wanted: Filter, after: str = "") -> Page:
     """A job's items in the order of finding, from the one after the cursor (a number)."""
-    statement = select(*_COLUMNS).where(Item.job_id == job_id).order_by(Item.number).limit(ITEMS + 1)
+    # a study is short: it is found by its own index (items_study_uid) and sorted, which "+ 0" brings about
+    number = Item.number + 0 if wanted.study_uid and not wanted.cause else Item.number
+    statement = select(*_COLUMNS).where(Item.job_id == job_id).order_by(number).limit(ITEMS + 1)
     if wanted.cause:  # index items_cause
         statement = statement.where(Item.cause == wanted.cause)
-    elif wanted.study_uid:  # index items_study_uid; a study is short
+    elif wanted.study_uid:
         statement = statement.where(Item.study_uid == wanted.study_uid)
     if wanted.state is not None:  # index items_state
         statement = statement.where(Item.state == wanted.state)
     if after.isdecimal():
-        statement = statement.where(Item.number > int(after))
+        statement = statement.where(number > int(after))
     lines = [Line(**dict(row._mapping)) for row in session.execute(statement)]
     return Page(tuple(lines[:ITEMS]), str(lines[ITEMS - 1].number) if len(lines) > ITEMS else "")
 
