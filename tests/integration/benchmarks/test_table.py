@@ -48,8 +48,6 @@ def test_a_name_that_is_not_there_is_refused_with_those_that_are():
     assert "no benchmark is called gates; there are check, chunks" in done.stderr
 
 
-def test_every_benchmark_has_rows():
-    lacking = [
-        name for name in run.names() if "def rows(*, quick: bool)" not in (BENCHMARKS / f"bench_{name}.py").read_text()
-    ]
-    assert not lacking
+def test_the_rows_that_were_asked_for_are_in_the_table():
+    asked = {"gate", "frame_sources", "rewrap", "describe", "check", "measure", "target", "overhead"}
+    assert asked <= set(run.names())
