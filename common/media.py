@@ -235,6 +235,10 @@ class Description(Value):
     audio: tuple[AudioStream, ...] = ()
     other_streams: int = Field(default=0, description="subtitle, data and attached-picture streams")
     dicom: DicomFacts | None = None
+    header_rules: tuple[int, ...] = Field(
+        default=(),
+        description="numbers, from 0, of the job's rules whose patterns fit its header; never the text itself",
+    )
     notes: tuple[str, ...] = Field(
         default=(), description="oddities a person should know, e.g. 'edit list drops 2 frames'"
     )

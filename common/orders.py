@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter
 from common.errors import Actor, CinefarmError
 from common.frame_recipes import FrameRecipe
 from common.handling import Handling
+from common.header_patterns import HeaderPatterns
 from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
 
@@ -175,6 +176,9 @@ class DescribeOrder(OrderBase):
     name_hint: str = Field(default="", description="lower-case extension of the source, e.g. '.mpg'; never its name")
     identifiers_key: str | None = Field(
         default=None, description="rules that are tried on the header; None: there are none"
+    )
+    header_patterns: tuple[HeaderPatterns | None, ...] = Field(
+        default=(), description="of each rule of the job; the answer is the numbers of those that fit the header"
     )
 
 

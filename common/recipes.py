@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -13,6 +14,7 @@ from pydantic import Field, model_validator
 from common.dicom.transfer_syntaxes import ROOT
 from common.frame_recipes import PRIMARY_LADDER, FrameRecipe, frame_ladder
 from common.handling import Handling
+from common.header_patterns import HeaderPatterns
 from common.media import Value
 from common.region import Region
 
@@ -219,10 +221,11 @@ class Rule(Value):
         default=(), description="UIDs of the source's class, or of the one a row asks for"
     )
     series: tuple[str, ...] = Field(default=(), description="Series Instance UIDs; one may end in *")
+    header: HeaderPatterns | None = Field(default=None, description="on texts of the header, or of the mapping's row")
     profile: Profile = Field(description="complete, with the rule's gate")
 
     def fits(self, modality: str, sop_class: str, series: str) -> bool:
-        """Whether a source of this modality, class and series is meant."""
+        """Whether a source of this modality, class and series is meant, should its header fit too."""
         return (
             (not self.modality or modality.upper() in self.modality)
             and (not self.sop_class or sop_class in self.sop_class)
@@ -271,9 +274,23 @@ class Profile(Value):
         others = [[recipe for other in self.alternatives for recipe in other.rungs(n)] for n in range(len(self.ladder))]
         return tuple((own, *more) for own, more in zip(self.ladder, others, strict=True))
 
-    def for_source(self, modality: str, sop_class: str, series: str) -> Profile:
-        """The profile of the first rule that fits such a source; without one, this."""
-        return next((rule.profile for rule in self.rules if rule.fits(modality, sop_class, series)), self)
+    def for_source(
+        self, modality: str, sop_class: str, series: str, header_rules: Collection[int] = frozenset()
+    ) -> Profile:
+        """The profile of the first rule that fits such a source; without one, this.
+
+        ``header_rules``: numbers of the rules whose patterns its header fits, as whoever read the header says.
+        """
+        for number, rule in enumerate(self.rules):
+            if rule.fits(modality, sop_class, series) and (rule.header is None or number in header_rules):
+                return rule.profile
+        return self
+
+    @property
+    def header_patterns(self) -> tuple[HeaderPatterns | None, ...]:
+        """Of each rule, in their order; empty: no rule has any, so nobody is asked."""
+        asked = tuple(rule.header for rule in self.rules)
+        return asked if any(asked) else ()
 
     @property
     def digest(self) -> str:
@@ -284,6 +301,7 @@ class Profile(Value):
 _LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region"}) | {
     "rules",
     "rule",
+    "header",
 }
 """Fields younger than results that must still be found: a digest leaves them out while they have their default."""
 

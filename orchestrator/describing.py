@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +20,7 @@ from typing import Self
 
 from common.dicom.identifiers import Identifiers
 from common.errors import CinefarmError, ResourceLimit, UnreadableSource
+from common.header_patterns import HeaderPatterns
 from common.media import Description
 from common.orders import Failure
 from common.settings import Settings
@@ -49,8 +50,15 @@ SLOWEST_READ = 20_000_000
 class Describer:
     """One child. A source that crashes or stalls it costs itself alone: the next one gets a new child."""
 
-    def __init__(self, settings: Settings, *, quick: bool, rules: Identifiers | None = None) -> None:
-        self._settings, self._quick, self._rules = settings, quick, rules
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        quick: bool,
+        rules: Identifiers | None = None,
+        patterns: Sequence[HeaderPatterns | None] = (),
+    ) -> None:
+        self._settings, self._quick, self._rules, self._patterns = settings, quick, rules, patterns
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = 0
 
@@ -102,6 +110,9 @@ class Describer:
             self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
             if self._rules is not None and self._child.stdin is not None:
                 self._child.stdin.write(b'{"identifiers":' + self._rules.json_bytes + b"}\n")
+            if self._patterns and self._child.stdin is not None:
+                asked = [each and each.model_dump() for each in self._patterns]
+                self._child.stdin.write(json.dumps({"header_patterns": asked}).encode() + b"\n")
         self._asked += 1
         return self._child
 
@@ -126,13 +137,19 @@ def line_from(fd: int, until: float) -> bytes:
 
 
 def describe_all(
-    sources: Iterable[Found], settings: Settings, *, quick: bool, at_a_time: int, rules: Identifiers | None = None
+    sources: Iterable[Found],
+    settings: Settings,
+    *,
+    quick: bool,
+    at_a_time: int,
+    rules: Identifiers | None = None,
+    patterns: Sequence[HeaderPatterns | None] = (),
 ) -> Generator[tuple[Found, Outcome]]:
     """Each source with what it is, in the order of finding; only a few a child are held, however many there are."""
     mine, children = threading.local(), list[Describer]()
 
     def begin() -> None:
-        mine.child = Describer(settings, quick=quick, rules=rules)
+        mine.child = Describer(settings, quick=quick, rules=rules, patterns=patterns)
         children.append(mine.child)
 
     def ask(found: Found) -> Outcome:

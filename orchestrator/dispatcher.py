@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from common import queues
 from common.errors import EnvironmentFault, UnreadableSource
+from common.header_patterns import HeaderPatterns
 from common.logs import logger
 from common.orders import AnyOrder, Failure
 from common.stages import State, check_transition
@@ -26,6 +27,7 @@ from orchestrator.fetching import Fetches
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import try_lock_transaction
 from orchestrator.ledger.schema import Attempt, Chunk, Delivery, Item, Job, now
+from orchestrator.profiles import patterns_of
 from orchestrator.proof import Patience
 from orchestrator.sources import Sources
 from orchestrator.window import Window
@@ -150,7 +152,8 @@ def _take(
     if queue == queues.DESCRIBE:
         fetches = Fetches(limits.Doors(session, gate), slots)
         found = _brought(sources, list(_ready_items(session, State.FOUND, queue, free, gate, fetches)))
-        rules = {job.id: job.identifiers_key for job in _working_jobs(session, gate)}  # asked once, not for each item
+        # asked once, not for each item
+        rules = {job.id: (job.identifiers_key, patterns_of(job)) for job in _working_jobs(session, gate)}
         return [_begin_describe(session, item, rules[item.job_id], fetches) for item in found]
     parts = _begin_parts(session, sources, queue, free, policy, gate)
     items = _brought(sources, list(_ready_items(session, State.PLANNED, queue, free - len(parts), gate)))
@@ -264,9 +267,11 @@ def _look_for_deliveries(
     return [(item, delivery) for item, delivery in session.execute(statement)]
 
 
-def _begin_describe(session: Session, item: Item, rules: str | None, fetches: Fetches) -> Order:
+def _begin_describe(
+    session: Session, item: Item, rules: tuple[str | None, tuple[HeaderPatterns | None, ...]], fetches: Fetches
+) -> Order:
     item.attempts += 1
-    order = fetches.paced(work.describe_order(item, item.attempts, rules))
+    order = fetches.paced(work.describe_order(item, item.attempts, *rules))
     _open(session, order, queues.DESCRIBE)
     return order
 

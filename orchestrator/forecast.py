@@ -22,6 +22,7 @@ from orchestrator.ingest.found import Found
 from orchestrator.ingest.mapping import Mapping, header_json
 from orchestrator.ingest.worklist import Supplier
 from orchestrator.planner import plan
+from orchestrator.profiles import by_header
 
 MAX_STEPS = 50
 """Different pieces of advice that the sums keep; a tree of a million files has few, and must not fill memory with more."""
@@ -180,6 +181,8 @@ def _prospect(number: int, found: Found, outcome: Outcome, question: Question, t
     try:
         if outcome.dicom is None and row is None:
             raise given if isinstance(given, CinefarmError) else question.supply.nothing_known()
+        if row is not None:
+            outcome = by_header(outcome, question.profile.header_patterns, row.dataset())
         made = plan(
             outcome,
             question.profile,

@@ -53,7 +53,14 @@ def plan_errand(
     scope = Scope(settings, excluded(request.destinations, settings.state_dir), Counter(), run.unwanted.is_set)
     totals, lines, kept_at = Totals(), list[str](), time.monotonic()
     readers = len(os.sched_getaffinity(0))
-    stream = describe_all(islice(_found(request, scope), most), settings, quick=True, at_a_time=readers, rules=rules)
+    stream = describe_all(
+        islice(_found(request, scope), most),
+        settings,
+        quick=True,
+        at_a_time=readers,
+        rules=rules,
+        patterns=request.profile.header_patterns,
+    )
     with closing(stream) as described, supplier:
         for item in forecast(described, question):
             if run.unwanted.is_set():

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pydicom import Dataset
+
 from common.dicom.sop_classes import class_uid
+from common.header_patterns import HeaderPatterns, rules_that_fit
 from common.media import Description
 from common.recipes import Profile
 from orchestrator.ledger.schema import Item, Job
@@ -22,5 +27,19 @@ def by_rules(profile: Profile, description: Description, modality: str, requeste
     """What the rules make of it for such a source; ``modality`` and ``requested_class`` are the mapping row's, of plain video."""
     facts = description.dicom
     if facts is None:
-        return profile.for_source(modality, class_uid(requested_class), "")
-    return profile.for_source(facts.modality, facts.sop_class_uid, facts.series_uid)
+        return profile.for_source(modality, class_uid(requested_class), "", description.header_rules)
+    return profile.for_source(facts.modality, facts.sop_class_uid, facts.series_uid, description.header_rules)
+
+
+def patterns_of(job: Job) -> tuple[HeaderPatterns | None, ...]:
+    """What the rules of a job ask of texts in a header; empty: nothing."""
+    if not any(rule.get("header") for rule in job.profile.get("rules", ())):
+        return ()  # most jobs: the profile is not parsed
+    return Profile.model_validate(job.profile).header_patterns
+
+
+def by_header(description: Description, patterns: Sequence[HeaderPatterns | None], header: Dataset) -> Description:
+    """Plain video with the answers of the header that was supplied for it; a DICOM object has its own."""
+    if description.dicom is not None or not patterns:
+        return description
+    return description.model_copy(update={"header_rules": rules_that_fit(patterns, header)})

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
+from pydicom import Dataset
 from sqlalchemy import select, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, defer
@@ -39,7 +40,7 @@ from orchestrator.ledger.locks import lock_all
 from orchestrator.ledger.schema import Attempt, Base, Delivery, Destination, Item, Job, now
 from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
-from orchestrator.profiles import by_rules, profile_of
+from orchestrator.profiles import by_header, by_rules, patterns_of, profile_of
 from orchestrator.proof import Patience
 from orchestrator.work import is_arrival, source_key
 
@@ -184,6 +185,7 @@ class Recorder:
         attempt.failure = result.failure.model_dump(mode="json") if result.failure else None
 
     def _described(self, session: Session, item: Item, description: Description, *, twins: bool) -> None:
+        description = self._with_header(session.get_one(Job, item.job_id), item, description)
         item.description = description.model_dump(mode="json")
         if item.retrieval is not None:  # the archive did not say how large it is
             item.size_bytes = description.size_bytes
@@ -194,6 +196,13 @@ class Recorder:
             move(item, State.SKIPPED, f"the same bytes as {twin.name}")
             return
         self._plan(session, item, description, rung=0)
+
+    def _with_header(self, job: Job, item: Item, description: Description) -> Description:
+        """Which rules fit the header that was supplied for plain video: the worker has not seen it."""
+        patterns = patterns_of(job) if description.dicom is None and item.header_key is not None else ()
+        if not patterns or item.header_key is None:
+            return description
+        return by_header(description, patterns, Dataset.from_json(self._store.get(item.header_key).decode()))
 
     def _plan(
         self,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.dicom.sop_classes import class_uid
 from common.errors import PolicyError
+from common.header_patterns import KEYWORDS, HeaderPatterns, Patterns
 from common.recipes import Figure, Gate, Profile, Rule, Threshold
 
 _THRESHOLD = re.compile(r"\s*(?P<metric>\w+)\s+(?P<statistic>\w+)\s*(?P<side>>=|<=)\s*(?P<limit>\d+(?:\.\d+)?)\s*")
@@ -26,6 +27,10 @@ class RuleWords(BaseModel):
     modality: tuple[str, ...] = ()
     sop_class: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    series_description: Patterns = ()
+    study_description: Patterns = ()
+    body_part: Patterns = ()
+    protocol: Patterns = ()
     profile: str = ""
     thresholds: tuple[str, ...] = ()
     only: bool = Field(default=False, description="the thresholds are the whole gate, not changes to the profile's")
@@ -73,11 +78,13 @@ def _rule(words: RuleWords, profile: Profile) -> Rule:
             f"rule {words.name}: profile {profile.name} measures every frame",
             hint="Leave out the stride, or name review.",
         )
+    header = HeaderPatterns(**{name: getattr(words, name) for name in KEYWORDS})
     return Rule(
         name=words.name,
         modality=tuple(each.strip().upper() for each in words.modality),
         sop_class=tuple(class_uid(each) for each in words.sop_class),
         series=words.series,
+        header=header if header != HeaderPatterns() else None,
         profile=profile.model_copy(update={"gate": gate, "rule": words.name}),
     )
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 from common import __version__
 from common.dicom import uids
 from common.handling import AS_IT_IS
+from common.header_patterns import HeaderPatterns
 from common.media import Description
 from common.orders import DeliverOrder, DescribeOrder, Part, Path, Plan, Retrieval, TranscodeDone, TranscodeOrder
 from common.recipes import settled
@@ -96,8 +97,13 @@ def retrieval(item: Item) -> Retrieval | None:
     return None if item.retrieval is None else Retrieval.model_validate(item.retrieval)
 
 
-def describe_order(item: Item, attempt: int, identifiers_key: str | None = None) -> DescribeOrder:
-    """The order to read what an item's source is, and whether the job's rules give it other identifiers."""
+def describe_order(
+    item: Item,
+    attempt: int,
+    identifiers_key: str | None = None,
+    header_patterns: tuple[HeaderPatterns | None, ...] = (),
+) -> DescribeOrder:
+    """The order to read what an item's source is, whether the job's rules give it other identifiers, and which rules fit its header."""
     # an instance's name is its UID, which has no extension
     dot = item.name.rfind(".") if item.retrieval is None else -1
     extension = item.name[dot:].lower() if dot > item.name.rfind("/") else ""
@@ -110,6 +116,7 @@ def describe_order(item: Item, attempt: int, identifiers_key: str | None = None)
         retrieval=retrieval(item),
         name_hint=hint,
         identifiers_key=identifiers_key,
+        header_patterns=header_patterns,
     )
 
 

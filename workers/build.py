@@ -123,7 +123,8 @@ class Worker:
             local_source(self.store, order.source_key, scratch, attempt.check) as path,
         ):
             rules = stored_rules(self.store, order.identifiers_key)
-            return DescribeDone(description=describe_sandboxed(path, order.name_hint, self.settings, rules))
+            found = describe_sandboxed(path, order.name_hint, self.settings, rules, order.header_patterns)
+            return DescribeDone(description=found)
 
     def _pace(self, place: str, bytes_per_second: int | None, sharers: int, attempt: Attempt) -> Pace:
         """As fast as all workers together may send to a place, or fetch from it."""

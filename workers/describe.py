@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from workers.describe_quick import NoDigest
 
 if TYPE_CHECKING:
     from common.dicom.identifiers import Identifiers
+    from common.header_patterns import HeaderPatterns
 
 SLOWEST_READ = 20_000_000
 """Bytes per second of a slow network disk: what the time limit allows for reading the source."""
@@ -37,7 +39,13 @@ SMALL_BYTES = 4 << 20
 """Hashed in milliseconds once all else is known: a thread costs more."""
 
 
-def describe_sandboxed(path: Path, name_hint: str, settings: Settings, rules: Identifiers | None = None) -> Description:
+def describe_sandboxed(
+    path: Path,
+    name_hint: str,
+    settings: Settings,
+    rules: Identifiers | None = None,
+    patterns: Sequence[HeaderPatterns | None] = (),
+) -> Description:
     """``describe`` in a child process under limits of time and memory: a hostile source costs the child only.
 
     Raises:
@@ -50,14 +58,22 @@ def describe_sandboxed(path: Path, name_hint: str, settings: Settings, rules: Id
         raise UnreadableSource(f"the file cannot be opened: {error.strerror}") from error
     seconds = settings.describe_seconds + size / SLOWEST_READ
     limits = Limits(seconds=seconds, memory_bytes=settings.child_memory_bytes)
-    return call(partial(describe, rules=rules), path, name_hint, limits=limits, what="describing the source")
+    work = partial(describe, rules=rules, patterns=patterns)
+    return call(work, path, name_hint, limits=limits, what="describing the source")
 
 
-def describe(path: Path, name_hint: str, *, quick: bool = False, rules: Identifiers | None = None) -> Description:
+def describe(
+    path: Path,
+    name_hint: str,
+    *,
+    quick: bool = False,
+    rules: Identifiers | None = None,
+    patterns: Sequence[HeaderPatterns | None] = (),
+) -> Description:
     """What the source is. ``name_hint``: its file name extension, used only to tell a broken video from another file.
 
     ``quick``: headers and index are read and not all bytes; the digest is empty (workers.describe_quick). ``rules``: tried on
-    the header of a DICOM source.
+    the header of a DICOM source, as ``patterns`` are, which answer with the numbers of those that fit.
 
     Raises:
         NotVideo: readable, but a still image, a document, audio, or a single-frame or imageless DICOM file.
@@ -77,18 +93,23 @@ def describe(path: Path, name_hint: str, *, quick: bool = False, rules: Identifi
         raise UnreadableSource("the file is empty")
     suffix = name_hint.lower().lstrip(".")
     if quick:
-        return _described(path, suffix, start, NoDigest(path.stat().st_size), rules)
+        return _described(path, suffix, start, NoDigest(path.stat().st_size), rules, patterns)
     with SourceDigest(path) as digest:
-        return _described(path, suffix, start, digest, rules)
+        return _described(path, suffix, start, digest, rules, patterns)
 
 
 def _described(
-    path: Path, suffix: str, start: bytes, digest: SourceDigest | NoDigest, rules: Identifiers | None
+    path: Path,
+    suffix: str,
+    start: bytes,
+    digest: SourceDigest | NoDigest,
+    rules: Identifiers | None,
+    patterns: Sequence[HeaderPatterns | None],
 ) -> Description:
     if looks_like_dicom(start):
         from workers.describe_dicom import describe_dicom
 
-        return describe_dicom(path, digest, rules)
+        return describe_dicom(path, digest, rules, patterns)
     return _plain(path, suffix, start, digest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from workers.describe_timing import steady
 if TYPE_CHECKING:
     from common.bitstream.mp4 import Mp4Layout
     from common.dicom.identifiers import Identifiers
+    from common.header_patterns import HeaderPatterns
     from workers.describe import SourceDigest
 
 CODECS = dict.fromkeys(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"), "rawvideo")
@@ -35,8 +37,13 @@ _TS_PACKETS = (188, 192, 204)  # bytes; with a time stamp, with forward error co
 _BUFFER_BYTES = 1 << 18
 
 
-def describe_dicom(path: Path, digest: SourceDigest | NoDigest, rules: Identifiers | None = None) -> Description:
-    """Describe a file that looks like DICOM, and whether ``rules`` give it other identifiers.
+def describe_dicom(
+    path: Path,
+    digest: SourceDigest | NoDigest,
+    rules: Identifiers | None = None,
+    patterns: Sequence[HeaderPatterns | None] = (),
+) -> Description:
+    """Describe a file that looks like DICOM, whether ``rules`` give it other identifiers, and which ``patterns`` its header fits.
 
     Raises:
         BadIdentifiers: they give it none that is legal.
@@ -44,6 +51,7 @@ def describe_dicom(path: Path, digest: SourceDigest | NoDigest, rules: Identifie
         UnreadableSource, TruncatedSource, UnsupportedSource: as ``describe`` says.
     """
     from common.dicom.identifiers import would_change
+    from common.header_patterns import rules_that_fit
 
     header = read_header(path)
     try:
@@ -52,7 +60,7 @@ def describe_dicom(path: Path, digest: SourceDigest | NoDigest, rules: Identifie
         coerced = rules is not None and would_change(header.dataset, rules)
         made = (_video if is_video(header.transfer_syntax_uid) else _frames)(header, digest)
         facts = made.dicom and made.dicom.model_copy(update={"coerced": coerced})
-        return made.model_copy(update={"dicom": facts}) if coerced else made
+        return made.model_copy(update={"dicom": facts, "header_rules": rules_that_fit(patterns, header.dataset)})
     except NotImplementedError as error:  # pydicom's word for it, when a value is first looked at
         raise UnreadableSource("a header value has a VR that DICOM does not know") from error
 

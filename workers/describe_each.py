@@ -12,12 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from common.dicom.identifiers import Identifiers
 from common.errors import CinefarmError, InternalFault, ResourceLimit
 from common.forks import Limits, bind
+from common.header_patterns import HeaderPatterns
 from common.orders import Failure
 from common.settings import Settings
 from workers.describe import describe
+
+_PATTERNS = TypeAdapter(tuple[HeaderPatterns | None, ...])
 
 
 def serve(*, quick: bool, parent: int) -> None:
@@ -28,19 +33,25 @@ def serve(*, quick: bool, parent: int) -> None:
     for stream in (1, 2):  # decoders print what they like; answers alone go to the asker
         os.dup2(silence, stream)
     rules: Identifiers | None = None
+    patterns: tuple[HeaderPatterns | None, ...] = ()
     with os.fdopen(answers, "wb") as out:
         for line in iter(sys.stdin.buffer.readline, b""):
             asked = json.loads(line)
             if "identifiers" in asked:  # rules for all that follow; on a pipe, for they hold patient identifiers
                 rules = Identifiers.model_validate(asked["identifiers"])
                 continue
-            out.write(_answer(asked, quick, rules) + b"\n")
+            if "header_patterns" in asked:
+                patterns = _PATTERNS.validate_python(asked["header_patterns"])
+                continue
+            out.write(_answer(asked, quick, rules, patterns) + b"\n")
             out.flush()
 
 
-def _answer(asked: dict[str, Any], quick: bool, rules: Identifiers | None) -> bytes:
+def _answer(
+    asked: dict[str, Any], quick: bool, rules: Identifiers | None, patterns: tuple[HeaderPatterns | None, ...]
+) -> bytes:
     try:
-        found = describe(Path(asked["path"]), asked["hint"], quick=quick, rules=rules)
+        found = describe(Path(asked["path"]), asked["hint"], quick=quick, rules=rules, patterns=patterns)
     except CinefarmError as error:
         return _failed(error)
     except MemoryError:

@@ -58,7 +58,7 @@ def evidence(
     """
     value: dict[str, Any] = {
         "version": 1,
-        "source": {"digest_sha256": order.description.digest, "description": order.description.model_dump(mode="json")},
+        "source": {"digest_sha256": order.description.digest, "description": _described(order)},
         "plan": order.plan.model_dump(mode="json"),
         "output": {
             "digest_sha256": done.instance_digest,
@@ -106,6 +106,11 @@ def evidence(
     if treated := treatment(order, mapping):
         value["treatment"] = treated
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def _described(order: TranscodeOrder) -> dict[str, Any]:
+    """Without what a job's rules made of its header: the same work of another job finds this result."""
+    return order.description.model_dump(mode="json", exclude={"header_rules"})
 
 
 def measured(order: TranscodeOrder, scores: Scores, stride: int) -> dict[str, Any]:

@@ -61,7 +61,14 @@ def run_plan(asked: Migration, how: Planning, *, as_json: bool) -> int:
     sources = _found(asked, ignored)
     if not as_json:
         plan_display.show_head()
-    stream = describe_all(sources, asked.settings, quick=not how.full, at_a_time=readers, rules=asked.identifiers)
+    stream = describe_all(
+        sources,
+        asked.settings,
+        quick=not how.full,
+        at_a_time=readers,
+        rules=asked.identifiers,
+        patterns=asked.request.profile.header_patterns,
+    )
     speeds = known_speeds(asked.settings)
     with closing(stream) as described, supplier:
         for guessed in forecast(described, question):

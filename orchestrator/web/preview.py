@@ -68,7 +68,8 @@ def _preview(farm: Farm, request: JobRequest, mapping: Mapping | None) -> Previe
     question = Question(request.profile, takes, request.audio, mapping, coercing, supplier)
     totals, planned = Totals(), list[Prospect]()
     sources = _found(farm, request)
-    stream = describe_all(islice(sources, MOST), farm.settings, quick=True, at_a_time=1)
+    patterns = request.profile.header_patterns
+    stream = describe_all(islice(sources, MOST), farm.settings, quick=True, at_a_time=1, patterns=patterns)
     with closing(stream) as described, supplier:
         for item in forecast(described, question):
             totals.add(item)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from pydicom import Dataset
 from support.descriptions import clip, video
 
 from common.errors import PolicyError
-from common.orders import Path
-from common.recipes import ARCHIVE, PROFILES, Figure, Threshold
+from common.header_patterns import HeaderPatterns
+from common.media import Description
+from common.orders import DescribeOrder, Path
+from common.recipes import ARCHIVE, PROFILES, Figure, Threshold, settled
 from orchestrator.jobfile import JobFile
 from orchestrator.planner import plan
+from orchestrator.profiles import by_header
 from orchestrator.rules import parse_threshold
+from orchestrator.work import work_digest
 
 BASE = {"sources": ("/in",), "destinations": ("/out",)}
 
@@ -94,3 +99,46 @@ def test_rules_that_would_let_a_ruined_result_through_or_mean_nothing_are_refuse
 
 def test_a_threshold_is_read_with_any_spaces() -> None:
     assert parse_threshold(" ssim  p5>=0.98 ") == Threshold(metric="ssim", statistic="p5", minimum=0.98)
+
+
+COLON: dict[str, object] = {"name": "colon", "study_description": ["*colo*"], "profile": "review"}
+
+
+def test_a_rule_with_patterns_fits_where_the_reader_of_the_header_says_so() -> None:
+    profile = job(ULTRASOUND, COLON).chosen()
+    assert profile.header_patterns == (None, HeaderPatterns(study_description=("*colo*",)))
+    assert profile.for_source("ES", "", "", (1,)).rule == "colon"
+    assert profile.for_source("ES", "", "").rule == ""
+    assert profile.for_source("US", "", "", (1,)).rule == "loops"
+
+
+def test_the_plan_names_the_rule_whose_patterns_fit() -> None:
+    source = clip(video(codec="mjpeg"), header_rules=(0,))
+    assert plan(source, job(COLON).chosen(), modality="ES").rule == "colon"
+    assert plan(clip(video(codec="mjpeg")), job(COLON).chosen(), modality="ES").rule == ""
+
+
+def test_rules_without_patterns_ask_nothing_and_are_the_rules_that_they_were() -> None:
+    profile = job(ULTRASOUND).chosen()
+    assert profile.header_patterns == ()
+    assert "header" not in settled(profile.model_dump(mode="json"))["rules"][0]
+
+
+def test_plain_video_is_answered_for_by_its_supplied_header_and_dicom_by_its_own() -> None:
+    header = Dataset()
+    header.StudyDescription = "Colonoscopy"
+    patterns = job(COLON).chosen().header_patterns
+    assert by_header(clip(), patterns, header).header_rules == (0,)
+    assert by_header(clip(), (), header) == clip()
+
+
+def test_descriptions_and_orders_of_before_still_parse() -> None:
+    assert Description.model_validate(clip().model_dump(exclude={"header_rules"})) == clip()
+    order = DescribeOrder(order_id="o", item_id="i", attempt=1, source_key="sources/i")
+    assert DescribeOrder.model_validate(order.model_dump(exclude={"header_patterns"})) == order
+
+
+def test_what_rules_made_of_the_header_changes_no_address_of_the_work() -> None:
+    source = clip(video(codec="mjpeg"))
+    one, other = plan(source, ARCHIVE), plan(source.model_copy(update={"header_rules": (3,)}), ARCHIVE)
+    assert work_digest(one) == work_digest(other)
