@@ -16,6 +16,7 @@ from orchestrator.devices import DeviceWatch
 from orchestrator.dispatcher import dispatch
 from orchestrator.ledger.database import LedgerAway, Sessions
 from orchestrator.ledger.locks import Leadership
+from orchestrator.metrics import instruments
 from orchestrator.proof import Patience
 from orchestrator.recorder import Recorder
 from orchestrator.sources import Sources
@@ -89,12 +90,15 @@ class Orchestrator:
                 )
                 self._next_dispatch, self._ended = time.monotonic() + DISPATCH_SECONDS, 0
         except LedgerAway as error:
+            instruments.faults.labels("ledger").inc()
             log.warning("ledger_away", error=type(error).__name__)
             time.sleep(seconds)
         except (RedisError, OSError) as error:
+            instruments.faults.labels("broker").inc()
             log.warning("broker_away", error=type(error).__name__)
             time.sleep(seconds)
         except EnvironmentFault as error:
+            instruments.faults.labels("store").inc()
             log.warning("store_away", error=type(error).__name__)
             time.sleep(seconds)
 

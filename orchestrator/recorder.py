@@ -38,6 +38,7 @@ from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.locks import lock_all
 from orchestrator.ledger.schema import Attempt, Base, Delivery, Destination, Item, Job, now
+from orchestrator.metrics.observe import Ended, observe
 from orchestrator.moves import fail, move, retry_later
 from orchestrator.planner import plan
 from orchestrator.profiles import by_header, by_rules, patterns_of, profile_of
@@ -113,6 +114,9 @@ class Recorder:
             for result in results:
                 self._apply(session, result, shared)
             spent = session.info.pop("spent", ())
+            ended = session.info.pop("ended", ())
+        for one in ended:
+            observe(one)
         for (
             key
         ) in spent:  # after the commit: what it kept from the ledger would be lost; what we lose here is an orphan
@@ -127,6 +131,8 @@ class Recorder:
             log.warning("late_result_dropped", order=result.order_id, item=result.item_id, worker=result.worker)
             return
         attempt = session.get_one(Attempt, result.order_id)
+        delivery = session.get(Delivery, attempt.delivery_id) if attempt.delivery_id else None
+        session.info.setdefault("ended", []).append(Ended.of(attempt, result, item, delivery))
         item.work_seconds += result.seconds
         if result.failure is None:
             breaker.answered(session, item, attempt, now())

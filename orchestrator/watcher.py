@@ -20,6 +20,7 @@ from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.audit import because_of
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import FOR_CHANGE, Attempt, Delivery, Item, Job, now
+from orchestrator.metrics import instruments
 from orchestrator.moves import retry_later
 
 log = logger(__name__)
@@ -121,6 +122,7 @@ class Watcher:
             attempt.state = "stopped"
 
     def _lose(self, session: Session, attempt: Attempt) -> None:
+        instruments.leases_expired.labels(attempt.queue).inc()
         log.warning("attempt_lost", order=attempt.order_id, item=attempt.item_id, worker=attempt.worker)
         self._broker.revoke(attempt.order_id)
         give_out_again(session, attempt, self._max_attempts)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from common import queues
 from common.errors import UnknownName
 from common.leases import NodeState, WorkerInfo
-from common.stages import State
 from orchestrator.api.access import Caller
 from orchestrator.api.dependencies import CallerOf, FarmOf
 from orchestrator.api.jobs import Why
+from orchestrator.backlog import backlog_of, open_orders
 from orchestrator.farm import Farm
 from orchestrator.ledger.decisions import What, decided
-from orchestrator.ledger.schema import Attempt, Job, QueueLimit, Tally
+from orchestrator.ledger.schema import QueueLimit
 
 router = APIRouter(prefix="/api/v1", tags=["workers and queues"])
-
-_WAITING = (State.FOUND, State.DESCRIBED, State.PLANNED, State.QUEUED, State.RUNNING, State.PRODUCED)
 
 _WORKER: dict[str, Any] = {
     "worker": "cpu@node1",
@@ -145,15 +141,29 @@ def _held(worker: str, farm: Farm, caller: Caller, asked: Why | None, *, held: b
     return WorkerAnswer.of(found)
 
 
+QueueName = Annotated[str, Path(pattern=r"^(describe|cpu|deliver|gpu\.[a-z0-9]{1,20})$", description="its name")]
+
+
 @router.get("/queues", operation_id="listQueues")
 def queue_list(farm: FarmOf) -> list[QueueAnswer]:
     """All queues with what waits for them; an autoscaler reads `backlog_seconds` and `slots`."""
+    return _queues(farm)
+
+
+@router.get("/queues/{queue}", operation_id="getQueue")
+def queue(queue: QueueName, farm: FarmOf) -> QueueAnswer:
+    """One queue, also one that nobody serves and nothing waits for: what KEDA asks before there is a worker."""
+    return next(found for found in _queues(farm, asked=queue) if found.queue == queue)
+
+
+def _queues(farm: Farm, asked: str = "") -> list[QueueAnswer]:
     live = farm.broker.workers()
     with farm.reading() as session:
-        out, running = _orders(session)
-        waiting, seconds = _backlog(session)
+        out, running = open_orders(session)
+        waiting, seconds = backlog_of(session)
         limits = {row.queue: row.concurrent for row in session.scalars(select(QueueLimit))}
-    names = {*queues.WORK_QUEUES, *out, *waiting, *(queue for info in live for queue in info.queues)}
+    served = {queue for info in live for queue in info.queues}
+    names = {*queues.WORK_QUEUES, *out, *waiting, *served, *filter(None, (asked,))}
     return [
         QueueAnswer(
             queue=name,
@@ -167,26 +177,3 @@ def queue_list(farm: FarmOf) -> list[QueueAnswer]:
         )
         for name in sorted(names)
     ]
-
-
-def _orders(session: Session) -> tuple[Counter[str], Counter[str]]:
-    """Open orders by queue: all, and those at work. There are as many as the windows hold."""
-    wanted = select(Attempt.queue, Attempt.state, func.count()).where(Attempt.state.in_(("queued", "running")))
-    out, running = Counter[str](), Counter[str]()
-    for queue, state, count in session.execute(wanted.group_by(Attempt.queue, Attempt.state)):
-        out[queue] += count
-        running[queue] += count if state == "running" else 0
-    return out, running
-
-
-def _backlog(session: Session) -> tuple[Counter[str], defaultdict[str, float]]:
-    """Items that wait, and their planned seconds, by queue; a cancelled job's and a paused one's wait for nobody."""
-    at_work = select(Job.id).where(Job.cancelled.is_(False), Job.paused.is_(False))
-    wanted = select(Tally.state, Tally.queue, func.sum(Tally.items), func.sum(Tally.seconds))
-    wanted = wanted.where(Tally.state.in_(_WAITING), Tally.job_id.in_(at_work))
-    items, seconds = Counter[str](), defaultdict[str, float](float)
-    for state, queue, count, planned in session.execute(wanted.group_by(Tally.state, Tally.queue)):
-        name = queues.DELIVER if state is State.PRODUCED else queue
-        items[name] += int(count or 0)
-        seconds[name] += 0 if state is State.PRODUCED else (planned or 0.0)
-    return items, seconds

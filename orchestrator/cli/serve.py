@@ -26,12 +26,16 @@ def serve(
     """
     from common import logs
     from common.settings import Settings
+    from orchestrator.metrics.folder import share
+
+    base = Settings()
+    settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
+    share(settings.state_dir / "metrics")
+
     from orchestrator.api.child import answering
     from orchestrator.listener.child import listening
     from orchestrator.service import service
 
-    base = Settings()
-    settings = base.model_copy(update={"state_dir": (state or base.state_dir).absolute()})
     logs.configure(log_file)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

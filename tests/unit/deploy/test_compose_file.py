@@ -101,5 +101,5 @@ def test_every_mounted_file_of_the_repository_is_there() -> None:
     for given in SERVICES.values():
         for volume in given.get("volumes", ()):
             place = str(volume).split(":")[0]
-            if place.startswith("./k8s/compose"):
+            if place.startswith("./k8s/"):
                 assert (compose.ROOT / place).exists(), place
