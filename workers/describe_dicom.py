@@ -12,11 +12,11 @@ from common.dicom.pixel_stream import FragmentReader, Header, frame_fragments, i
 from common.dicom.timing import Timing, read_timing
 from common.dicom.transfer_syntaxes import ROOT, is_video
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
-from common.media import Description, DicomFacts, Kind, Steady, VideoStream
+from common.media import Description, DicomFacts, Gap, Kind, Steady, VideoStream
 from workers import describe_video
 from workers.describe_containers import HEAD_BYTES, check_whole, container_facts, container_name, signature
 from workers.describe_quick import NoDigest, believed
-from workers.describe_timing import steady
+from workers.describe_timing import gaps, longest, steady
 
 if TYPE_CHECKING:
     from common.bitstream.mp4 import Mp4Layout
@@ -161,6 +161,7 @@ def _frames_as_stream(header: Header, codec: str, timing: Timing) -> VideoStream
     stored = _stored_bytes(header)
     layout, form = look(header.path)
     duration_ms = _duration_ms(timing, header.frames)
+    made, left_out = _uneven(timing)
     return VideoStream(
         codec=codec,
         width=layout.columns,
@@ -173,21 +174,24 @@ def _frames_as_stream(header: Header, codec: str, timing: Timing) -> VideoStream
         matrix=form.matrix,
         frame_rate=timing.frame_rate,
         constant_rate=timing.vector_ms is None,
-        steady=_steady(timing),
+        steady=made,
+        gaps=longest(left_out),
+        gap_count=len(left_out),
         frame_count=header.frames,
         duration_ms=duration_ms,
         bit_rate=round(8000 * stored / duration_ms) if duration_ms else None,
     )
 
 
-def _steady(timing: Timing) -> Steady | None:
-    """What a loop whose frames have times of their own can be made."""
+def _uneven(timing: Timing) -> tuple[Steady | None, list[Gap]]:
+    """What a loop whose frames have times of their own can be made, and where its times leave frames out."""
     if timing.vector_ms is None:
-        return None
+        return None, []
     import numpy as np
 
     increments = np.array(timing.vector_ms[1:])
-    return steady(np.concatenate(([0.0], np.cumsum(increments))) / 1000, float(increments.mean()) / 1000)
+    seconds = np.concatenate(([0.0], np.cumsum(increments))) / 1000
+    return steady(seconds, float(increments.mean()) / 1000), gaps(seconds)
 
 
 def _stored_bytes(header: Header) -> int:

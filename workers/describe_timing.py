@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -76,8 +76,7 @@ def cadence(times: array[int], time_base: Fraction, nominal: Iterable[Fraction |
     shown_for = span + (last_ticks * time_base or 1 / mean)
     made = steady(since_first * float(time_base), float(last_ticks * time_base))
     found = gaps(since_first * float(time_base))
-    longest = tuple(sorted(sorted(found, key=lambda gap: -gap.seconds)[:MOST_GAPS], key=lambda gap: gap.frame))
-    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for), made, longest, len(found))
+    return Cadence(_rounded(len(shown) / shown_for), False, float(1000 * shown_for), made, longest(found), len(found))
 
 
 def gaps(seconds: NDArray[np.float64]) -> list[Gap]:
@@ -92,6 +91,11 @@ def gaps(seconds: NDArray[np.float64]) -> list[Gap]:
         Gap(frame=int(at), missing=max(1, round(float(steps[at]) / usual) - 1), seconds=round(float(steps[at]), 6))
         for at in np.nonzero(steps >= _GAP * usual)[0]
     ]
+
+
+def longest(found: Sequence[Gap]) -> tuple[Gap, ...]:
+    """The longest ones, at most ``MOST_GAPS``, in order of time."""
+    return tuple(sorted(sorted(found, key=lambda gap: -gap.seconds)[:MOST_GAPS], key=lambda gap: gap.frame))
 
 
 def steady(seconds: NDArray[np.float64], last_seconds: float) -> Steady | None:

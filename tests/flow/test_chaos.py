@@ -158,12 +158,12 @@ def assert_ledger_is_settled(found: Site, job: str, items: int) -> None:
 
 
 def orphans(found: Site) -> list[str]:
-    """Below results there is the evidence of done items; beside it the headers and the mapping; and nothing else."""
+    """Below results there is the evidence of done items; beside it the headers, the mapping and what searches learned."""
     digests = {str(row[0]) for row in found.ask("SELECT digest FROM items WHERE state = 'done'")}
     lost = []
     for key in found.store.keys(""):
         room, *rest = key.split("/")
-        kept = room in ("headers", "mappings") or (
+        kept = room in ("headers", "mappings", "searches") or (
             room == "results" and rest[1] in digests and rest[-1] != "instance.dcm"
         )
         if not kept:

@@ -50,9 +50,11 @@ def test_clip_tape_and_loop_go_through_a_bucket(migrated: tuple[Desk, Run]) -> N
     assert not (desk.state / "objects").exists()
 
 
-def test_the_bucket_keeps_evidence_and_nothing_else(migrated: tuple[Desk, Run], bucket: S3Store) -> None:
+def test_the_bucket_keeps_evidence_and_what_searches_learned_and_nothing_else(
+    migrated: tuple[Desk, Run], bucket: S3Store
+) -> None:
     kept = {key.partition("/")[0] for key in bucket.keys("")}
-    assert kept == {"headers", "results"}
+    assert kept == {"headers", "results", "searches"}
     assert not any(key.endswith(".dcm") for key in bucket.keys("results/"))
     assert list(bucket.uploads()) == []
 

@@ -39,7 +39,7 @@ def test_what_a_source_shows_is_named_in_evidence_json_and_csv(desk: Desk) -> No
         "the source is frozen",
         "the source is black",
     ]
-    (report,) = desk.out.rglob("*.csv")
+    (report,) = desk.out.rglob("items.csv")
     with report.open(encoding="utf-8-sig", newline="") as lines:
         (row,) = csv.DictReader(lines)
     assert row["remarks"] == "; ".join(item["remarks"])

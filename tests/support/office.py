@@ -94,13 +94,14 @@ class Office:
         return [line for line in lines if line["event"] == name]
 
     def encoders(self) -> list[psutil.Process]:
-        """FFmpeg processes below our workers."""
+        """FFmpeg processes below our workers that write a result: no look for a region, no trial of an encoder."""
         found = []
         for process in self.running:
             if process.poll() is None:
                 for child in psutil.Process(process.pid).children(recursive=True):
                     try:
-                        if "ffmpeg" in child.cmdline()[0]:
+                        words = child.cmdline()
+                        if "ffmpeg" in words[0] and "-progress" in words and words[-1] != "-":
                             found.append(child)
                     except (psutil.Error, IndexError):
                         continue

@@ -80,7 +80,7 @@ def test_a_long_clip_is_looked_at_by_samples_and_confirmed_as_a_whole(studio: St
     assert made.searched is not None
     assert made.searched.sampled
     assert made.searched.why_not == ""
-    assert {probe.frames for probe in made.searched.probes} == {60}  # 4 samples of 15 frames
+    assert {probe.frames for probe in made.searched.probes} == {100}  # 4 samples of one group of pictures each
     assert made.searched.wholes[-1].frames == made.frame_count == 300
     assert passes(made)
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert
 
+from common.errors import InternalFault
 from common.orders import Path as Way
 from common.orders import Plan, Pooled, TranscodeDone
 from common.recipes import ARCHIVE, Gate
@@ -118,11 +119,8 @@ def test_decisions_stand_in_the_page_and_in_their_table_and_hostile_reasons_stay
 def test_a_report_that_cannot_be_finished_leaves_nothing_half_written(
     filled: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise OSError("no room")
-
-    monkeypatch.setattr("orchestrator.reports.parquetfile.ParquetItems._flush", broken)
-    with filled() as session, pytest.raises(OSError, match="no room"):
+    monkeypatch.setattr(parquetfile, "GROUP_ROWS", -1)
+    with filled() as session, pytest.raises(InternalFault, match=r"items\.parquet could not be written: ValueError"):
         write_report(session, "job", tmp_path / "report")
     assert list((tmp_path / "report").iterdir()) == []
 
