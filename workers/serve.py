@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import time
 from typing import Any
 
@@ -63,6 +64,7 @@ def serve(
         check(able.built, settings)
     try:
         with own_scratch(settings.scratch) as scratch:
+            tempfile.tempdir = str(scratch)  # what libraries put aside goes with us, however we end
             return _work(settings.model_copy(update={"scratch_dir": scratch}), able, queues, slots, name)
     except OSError as error:
         hint = f"Make room in {settings.scratch}, or set CINEFARM_SCRATCH_DIR to a folder that this worker may write."

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -48,7 +48,8 @@ def open_ledger(url: str, *, durable: bool = False) -> Sessions:
     they run at READ COMMITTED: every statement sees what others have committed, and rows that are read in order to be changed
     are locked (FOR UPDATE). ``durable``: a commit outlasts a power cut on SQLite too, where it else may not.
 
-    ``url`` is ``sqlite:///path`` or ``postgresql+psycopg://user:password@host/database``.
+    ``url`` is ``sqlite:///path`` or ``postgresql+psycopg://user:password@host/database``; a server that is shared takes a schema
+    of its own with ``?options=-csearch_path%3Dcinefarm``.
 
     Raises:
         PolicyError: the URL is not understood.
@@ -124,9 +125,15 @@ def make_engine(url: str) -> Engine:
             "keepalives_idle": 15,
             "keepalives_interval": 5,
             "keepalives_count": 3,
-            "options": _POSTGRES_OPTIONS,
+            "options": " ".join((*_own_options(parsed), _POSTGRES_OPTIONS)),
         },
     )
+
+
+def _own_options(url: URL) -> tuple[str, ...]:
+    """What a URL asks of the session itself (``?options=-csearch_path%3Dcinefarm``: a schema of its own)."""
+    asked = url.query.get("options", ())
+    return (asked,) if isinstance(asked, str) else asked
 
 
 def migrate(engine: Engine) -> None:

@@ -436,7 +436,7 @@ def test_the_migrated_schema_is_the_one_that_the_code_knows(ledger: Sessions) ->
 @pytest.mark.peer("postgres")
 def test_postgresql_vacuums_the_tables_of_a_large_job_early(postgres: PostgresServer) -> None:
     early = "SELECT relname FROM pg_class WHERE 'autovacuum_vacuum_scale_factor=0.02' = ANY (reloptions)"
-    with open_ledger(postgres.new_database())() as session:
+    with open_ledger(postgres.new_schema())() as session:
         assert set(session.scalars(text(early))) == {"items", "attempts", "deliveries"}
 
 

@@ -68,6 +68,13 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return self.url(name)
 
+    def new_schema(self) -> str:
+        """The URL of a fresh, empty schema: as good as a database to a ledger, and made and removed in no time."""
+        name = f"ledger_{uuid4().hex[:12]}"
+        with self._connect() as connection:
+            connection.execute(f'CREATE SCHEMA "{name}"'.encode())
+        return f"{self.url()}&options=-csearch_path%3D{name}"
+
     def initialise(self) -> None:
         drop, owner = _as_somebody()
         if owner is not None:

@@ -57,7 +57,7 @@ def fill(ledger: Sessions, folder: Path, *, items: int = ITEMS, **fields: Any) -
 
 @pytest.fixture
 def url(postgres: PostgresServer) -> str:
-    return postgres.new_database()
+    return postgres.new_schema()
 
 
 @pytest.fixture

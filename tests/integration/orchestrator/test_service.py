@@ -226,7 +226,7 @@ def test_a_service_lists_and_finishes_a_job_while_broker_and_database_come_late(
     store.put("mappings/m.csv", (tmp_path / "map.csv").read_bytes())
     stop = threading.Event()
     with postgres_server() as server, redis_server() as broker_url:
-        url = server.new_database()
+        url = server.new_schema()
         server.stop()
         settings = Settings(
             broker_url=broker_url, ledger_url=url, store_url=str(tmp_path / "objects"), state_dir=tmp_path
