@@ -130,6 +130,12 @@ class Settings(BaseSettings):
         gt=0,
         description="how often the leading orchestrator compares ledger, store and broker, and deletes objects that nobody needs, s",
     )
+    keep_results_hours: float = Field(
+        default=24.0,
+        ge=0,
+        description="how long `cinefarm serve` keeps an instance in the store after all its destinations have it, so that people "
+        "can look at it, h. 0: it goes at once, as `cinefarm migrate` does it",
+    )
     cpu_slots: int = Field(default=0, ge=0, description="concurrent transcodes of a worker; 0: from the cores")
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")
 

@@ -107,6 +107,7 @@ def build_orchestrator(
             max_attempts=settings.max_attempts,
             queues=lambda: [queue for queue, slots in broker.slots().items() if slots],
             patience=patience,
+            keeps_results=settings.keep_results_hours > 0,
         ),
         Watcher(ledger, broker, grace_seconds=settings.lease_grace_seconds, max_attempts=settings.max_attempts),
         leadership or Leadership(ledger.kw["bind"]),

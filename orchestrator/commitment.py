@@ -26,7 +26,7 @@ from common.orders import (
 )
 from common.stages import State
 from common.store import ObjectStore
-from orchestrator import breaker
+from orchestrator import breaker, viewable
 from orchestrator.deliveries import acceptance_of, give_up, go_on, prove, send_again, settle
 from orchestrator.ledger.database import Sessions, in_transaction
 from orchestrator.ledger.schema import Asked, Attempt, Commitment, Delivery, Destination, Item, now
@@ -77,11 +77,13 @@ def record_report(
     committed: Sequence[str],
     failed: Sequence[tuple[str, int]],
     store: ObjectStore | None = None,
+    *,
+    keeps_results: bool = False,
 ) -> bool:
     """Keep an archive's report (N-EVENT-REPORT), whenever it comes and however often. False: nobody asked for this transaction.
 
     ``failed``: pairs of SOP Instance UID and Failure Reason. With ``store`` instances that nothing waits for any more are deleted
-    from it; else the reconciler does that.
+    from it, but for results where ``keeps_results``; else the reconciler does that.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the ledger is away; nothing was written.
@@ -98,7 +100,10 @@ def record_report(
             return None
         links = select(Asked.delivery_id).where(Asked.commitment_id == asked.id)
         _report(session, asked, report, locked(session, session.scalars(links)), now())
-        return list(session.info.pop("spent", ()))
+        spent = list(session.info.pop("spent", ())) if store is not None else []
+        spent = [key for key in spent if not (keeps_results and key.startswith("results/"))]
+        viewable.forget(session, spent)
+        return spent
 
     spent = in_transaction(ledger, record)
     if spent is None:
@@ -110,12 +115,16 @@ def record_report(
     return True
 
 
-def keeper(ledger: Sessions, store: ObjectStore | None = None) -> Callable[[CommitReport], bool]:
+def keeper(
+    ledger: Sessions, store: ObjectStore | None = None, *, keeps_results: bool = False
+) -> Callable[[CommitReport], bool]:
     """``record_report`` for whoever receives reports (common.network.commitment.Record)."""
 
     def keep(report: CommitReport) -> bool:
         failed = [(one.sop_instance_uid, one.reason) for one in report.failed]
-        return record_report(ledger, report.transaction_uid, report.committed, failed, store)
+        return record_report(
+            ledger, report.transaction_uid, report.committed, failed, store, keeps_results=keeps_results
+        )
 
     return keep
 

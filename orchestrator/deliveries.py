@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from common.orders import DeliverDone, Failure, TranscodeDone
 from common.stages import State
+from orchestrator import viewable
 from orchestrator.acceptance import Acceptance
 from orchestrator.accepting import destinations_of
 from orchestrator.ledger.schema import Asked, Delivery, Destination, Item, Job
@@ -115,4 +116,4 @@ def settle(session: Session, item: Item, deliveries: Sequence[Delivery]) -> None
         move(item, State.COMMITTED)
         move(item, State.DONE)
         made = TranscodeDone.model_validate(item.result)
-        session.info.setdefault("spent", []).extend(part.instance_key for part in made.instances)
+        session.info.setdefault("spent", []).extend(viewable.objects_of(made))

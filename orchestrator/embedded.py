@@ -154,6 +154,7 @@ class EmbeddedFarm:
             update={
                 "broker_url": f"redis+socket://{socket}?virtual_host=0",
                 "store_url": settings.store_url or str(settings.objects_dir),
+                "keep_results_hours": 0.0,  # nobody looks at them, and the disk may be the one of the results
             }
         )
         self._socket = socket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from common.orders import TranscodeDone
 from common.searches import month_of, outdated
 from common.stages import State, check_transition
 from common.store import ObjectStore
+from orchestrator import viewable
 from orchestrator.control import cancel_items
 from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.database import Sessions
@@ -29,8 +30,8 @@ log = logger(__name__)
 PAGE = 500
 """Items looked at between two questions whether to stop; no transaction is open while the store is asked."""
 
-INSTANCE = re.compile(r"/instance(-\d+)?\.dcm(\.[0-9a-f]+\.arrived)?$")
-"""Whole instances, the parts of split ones, and the notes of which parts have arrived; not the evidence."""
+INSTANCE = re.compile(r"/instance(-\d+)?\.(json|dcm(\.[0-9a-f]+\.arrived)?)$")
+"""Whole instances, the parts of split ones, what viewers ask of them, and notes of which parts have arrived; not the evidence."""
 
 UNSETTLED = [state for state in State if not state.is_end] + [State.FAILED]
 """Whose instance is kept: of what goes on (archives may say that they lost it), and of a failed delivery for its retry."""
@@ -43,10 +44,13 @@ def never() -> bool:
     return False
 
 
-def reconcile(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[], bool] = never) -> None:
+def reconcile(
+    ledger: Sessions, store: ObjectStore, *, keep_hours: float = 0.0, stopped: Callable[[], bool] = never
+) -> None:
     """One look at everything that can have come apart while orchestrators, workers or the store died. Idempotent.
 
-    It may run beside working replicas: each item is locked and looked at again before it is changed.
+    It may run beside working replicas: each item is locked and looked at again before it is changed. ``keep_hours``: how long
+    instances of done items stay in the store.
     """
     with ledger() as session:
         jobs = session.execute(select(Job.id, Job.cancelled)).all()
@@ -58,7 +62,7 @@ def reconcile(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[], boo
         else:
             mend_orphaned(ledger, job_id)
             reopen(ledger, job_id, [State.PRODUCED], lambda item, _: not _stored(store, item), stopped=stopped)
-    delete_orphans(ledger, store, stopped=stopped)
+    delete_orphans(ledger, store, keep_hours=keep_hours, stopped=stopped)
     delete_searches(store, now(), stopped=stopped)
     forget_settled(ledger, store, stopped=stopped)
 
@@ -133,7 +137,9 @@ def mend_orphaned(ledger: Sessions, job_id: str) -> int:
     return len(items) + len(deliveries)
 
 
-def delete_orphans(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[], bool] = never) -> int:
+def delete_orphans(
+    ledger: Sessions, store: ObjectStore, *, keep_hours: float = 0.0, stopped: Callable[[], bool] = never
+) -> int:
     """Delete produced instances that no item will deliver, and chunks that none is made of.
 
     They are left by cancelled items, and by attempts that nobody waits for any more. A key holds its source's digest
@@ -144,10 +150,14 @@ def delete_orphans(ledger: Sessions, store: ObjectStore, *, stopped: Callable[[]
     instances = (key for key in store.keys("results/") if INSTANCE.search(key))
     keys = chain(instances, store.keys("chunks/"))
     while not stopped() and (batch := list(islice(keys, PAGE))):
-        for key in _needless(ledger, batch):
+        needless = _needless(ledger, batch, now() - timedelta(hours=keep_hours))
+        for key in needless:
             store.delete(key)
             log.info("orphan_deleted", key=key)
             deleted += 1
+        if needless:
+            with ledger.begin() as session:
+                viewable.forget(session, needless)
     return deleted
 
 
@@ -165,9 +175,10 @@ def delete_searches(store: ObjectStore, moment: datetime, *, stopped: Callable[[
     return deleted
 
 
-def _needless(ledger: Sessions, keys: list[str]) -> list[str]:
+def _needless(ledger: Sessions, keys: list[str], kept_since: datetime) -> list[str]:
     digests = {key: key.split("/")[2] for key in keys}
-    wanted = select(Item.digest).where(Item.digest.in_(set(digests.values())), Item.state.in_(UNSETTLED))
+    kept = Item.state.in_(UNSETTLED) | ((Item.state == State.DONE) & (Item.updated_at > kept_since))
+    wanted = select(Item.digest).where(Item.digest.in_(set(digests.values())), kept)
     with ledger() as session:
         needed = set(session.scalars(wanted))
     return [key for key, digest in digests.items() if digest not in needed]

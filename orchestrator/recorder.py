@@ -28,7 +28,7 @@ from common.orders import (
 from common.recipes import Audio, Hardware, Profile
 from common.stages import State
 from common.store import ObjectStore
-from orchestrator import breaker, chunking, commitment, deliveries
+from orchestrator import breaker, chunking, commitment, deliveries, viewable
 from orchestrator.accepting import destinations_of
 from orchestrator.causes import cause_of
 from orchestrator.coercing import coerced, coercion
@@ -62,8 +62,13 @@ class Recorder:
         max_attempts: int,
         queues: Callable[[], Collection[str]] = tuple,
         patience: Patience | None = None,
+        keeps_results: bool = False,
     ) -> None:
-        """``queues``: those that live workers serve, asked only where a job allows devices."""
+        """``queues``: those that live workers serve, asked only where a job allows devices.
+
+        ``keeps_results``: instances stay in the store for a while after their item is done (Settings.keep_results_hours).
+        """
+        self._keeps_results = keeps_results
         self._queues = queues
         self._patience = patience or Patience()
         self._ledger = ledger
@@ -113,14 +118,18 @@ class Recorder:
             shared = _shared_digests(session, results)
             for result in results:
                 self._apply(session, result, shared)
-            spent = session.info.pop("spent", ())
+            viewable.write(session)
+            spent = self._unwanted(session.info.pop("spent", ()))
+            viewable.forget(session, spent)
             ended = session.info.pop("ended", ())
         for one in ended:
             observe(one)
-        for (
-            key
-        ) in spent:  # after the commit: what it kept from the ledger would be lost; what we lose here is an orphan
+        for key in spent:  # after the commit: what it kept from the ledger would be lost; what we lose is an orphan
             self._store.delete(key)
+
+    def _unwanted(self, spent: Sequence[str]) -> list[str]:
+        """What goes at once; results that are kept for a while are the reconciler's to delete."""
+        return [key for key in spent if not (self._keeps_results and key.startswith("results/"))]
 
     def _apply(self, session: Session, result: WorkResult, shared: set[str]) -> None:
         because_of(session, result.order_id)
@@ -288,6 +297,7 @@ class Recorder:
     def _produced(self, session: Session, item: Item) -> None:
         new = deliveries.begin(item, session.get_one(Job, item.job_id), _deliveries(session, item))
         session.info["deliveries"][item.id].extend(new)
+        viewable.note(session, item, TranscodeDone.model_validate(item.result))
         session.add_all(new)
         item.attempts = 0
         move(item, State.PRODUCED, Plan.model_validate(item.plan).reason if not item.reason else item.reason)

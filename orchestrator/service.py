@@ -76,7 +76,8 @@ class Housekeeper:
 
     def _work(self) -> None:
         if time.monotonic() >= self._reconcile_due:
-            reconcile(self._ledger, self._store, stopped=self._stopped)
+            keep_hours = self._settings.keep_results_hours
+            reconcile(self._ledger, self._store, keep_hours=keep_hours, stopped=self._stopped)
             self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
         for job_id in unlisted_jobs(self._ledger):
             if self._stopped():

@@ -10,6 +10,7 @@ from common.errors import InternalFault, UnreadableSource
 from common.media import Kind
 from common.orders import Finding, TranscodeOrder
 from common.store import ObjectStore
+from workers.instance_writer import instance_writer
 from workers.payload import CHUNK_BYTES
 from workers.transcode import INSTANCE, Packaged, broken
 
@@ -68,7 +69,7 @@ def recoerced(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packag
         findings = check_result(header, description, facts.transfer_syntax_uid)
     stored = None
     if not broken(findings):
-        with store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+        with instance_writer(store, f"{order.output_prefix}/{INSTANCE}") as writer:
             _write(writer, header, read)
         stored = writer.stored
     return Packaged(

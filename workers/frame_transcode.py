@@ -25,6 +25,7 @@ from workers.ffmpeg.command import frames_command
 from workers.ffmpeg.parse import ProgressReader, Scores, read_scores
 from workers.frames.coding import Coded, code_frames, feed_values, raw_format
 from workers.frames.stored import Shape
+from workers.instance_writer import instance_writer
 from workers.local import local_source
 from workers.looks import FRAME_BY_FRAME, look_at
 from workers.measuring import measurement_of
@@ -196,7 +197,7 @@ def _package(order: TranscodeOrder, source: Path, spool: Path, coded: Coded, sto
     findings = check_coded_frames(header, plan.transfer_syntax_uid, coded.lengths)
     stored, digest = None, ""
     if not broken(findings):
-        with spool.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+        with spool.open("rb") as stream, instance_writer(store, f"{order.output_prefix}/{INSTANCE}") as writer:
             chunks = iter(partial(stream.read, CHUNK_BYTES), b"")
             digest = write_frames(writer, header, plan.transfer_syntax_uid, coded.lengths, chunks)
         stored = writer.stored

@@ -29,6 +29,7 @@ from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
 from workers.find_region import RegionLook, look_for_region
+from workers.instance_writer import instance_writer
 from workers.local import local_source
 from workers.looks import NOT_DECODED, Looks, look_at
 from workers.measuring import judged_inside
@@ -378,7 +379,7 @@ def package_one(
         pixels = None if copied else hashlib.sha256()
         if not broken(findings):
             name = f"instance-{portion.number}.dcm" if portion else INSTANCE
-            with store.writer(f"{order.output_prefix}/{name}") as writer:
+            with instance_writer(store, f"{order.output_prefix}/{name}") as writer:
                 package(writer, header, syntax, watch.through(chunks) if watch else _hashed(chunks, pixels), length)
             stored = writer.stored
     digest = watch.digest if watch else None
@@ -422,7 +423,7 @@ def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
         findings = check_result(source_header(source), order.description, facts.transfer_syntax_uid)
     stored = None
     if not broken(findings):
-        with source.open("rb") as stream, store.writer(f"{order.output_prefix}/{INSTANCE}") as writer:
+        with source.open("rb") as stream, instance_writer(store, f"{order.output_prefix}/{INSTANCE}") as writer:
             while chunk := stream.read(CHUNK_BYTES):
                 writer.write(chunk)
         stored = writer.stored

@@ -302,6 +302,31 @@ class Attempt(Base):
         return state
 
 
+class StoredInstance(Base):
+    """One instance in the object store, for viewers (orchestrator.viewable). Patient data stands in ``attributes`` and beside it.
+
+    No foreign keys: two jobs may have made the same object, and it goes when its bytes go.
+    """
+
+    __tablename__ = "instances"
+    __table_args__ = (
+        Index("instances_study", "study_uid", "series_uid", "sop_instance_uid"),
+        Index("instances_uid", "sop_instance_uid"),
+    )
+
+    key: Mapped[str] = mapped_column(String(160), primary_key=True)  # in the store
+    item_id: Mapped[str] = mapped_column(String(32))
+    study_uid: Mapped[str] = mapped_column(String(64))
+    series_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    stored_at: Mapped[datetime] = mapped_column(default=now)
+    # DICOM JSON of what searches match and return; None: not read from the store yet (orchestrator.dicomweb.directory)
+    attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
 class StateChange(Base):
     """One change of an item's or a delivery's state, written in its transaction and never changed (orchestrator.ledger.audit).
 

@@ -68,7 +68,7 @@ def listener(
         least_free_bytes=settings.listen_free_bytes,
     )
     began = new_arrival_id()
-    with StorageServer(entrance, store, custody, _report(ledger, store)) as server:
+    with StorageServer(entrance, store, custody, _report(ledger, store, settings)) as server:
         keeper = _Keeper(custody, rules, server.receives, settings.listen_keep_days, began)
         log.info("listener_started", port=server.port, rules=len(rules.rules))
         with keeper:
@@ -128,10 +128,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return server_context(Credentials.of(settings), anonymous_clients=settings.listen_tls == "anonymous")
 
 
-def _report(ledger: Sessions, store: ObjectStore) -> Report:
+def _report(ledger: Sessions, store: ObjectStore, settings: Settings) -> Report:
     """What archives report on commitments that were asked for goes into the ledger (docs/commitment.md)."""
     from common.network.commitment import answer_message
     from orchestrator.commitment import keeper
 
-    keep = keeper(ledger, store)
+    keep = keeper(ledger, store, keeps_results=settings.keep_results_hours > 0)
     return lambda event, data, syntax: answer_message(event, data, syntax, keep)
