@@ -16,6 +16,9 @@ from common.dicom.companion import companion_key
 from common.orders import TranscodeDone
 from orchestrator.ledger.schema import Item, StoredInstance, now
 
+SEARCHED = ("patient_id", "patient_name", "accession", "study_date", "modality")
+"""Columns that orchestrator.dicomweb.directory fills, with ``attributes``, when somebody first searches."""
+
 
 def note(session: Session, item: Item, made: TranscodeDone) -> None:
     """What an item has become can be looked at; ``write`` puts it down with the rest of its transaction."""
@@ -32,6 +35,7 @@ def rows_of(item_id: str, made: TranscodeDone) -> list[dict[str, Any]]:
         "transfer_syntax_uid": made.transfer_syntax_uid,
         "stored_at": now(),
         "attributes": None,
+        **dict.fromkeys(SEARCHED, ""),
     }
     return [
         shared | {"key": one.instance_key, "sop_instance_uid": one.sop_instance_uid, "size_bytes": one.instance_bytes}

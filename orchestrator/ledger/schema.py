@@ -312,6 +312,9 @@ class StoredInstance(Base):
     __table_args__ = (
         Index("instances_study", "study_uid", "series_uid", "sop_instance_uid"),
         Index("instances_uid", "sop_instance_uid"),
+        Index("instances_patient", "patient_id"),
+        Index("instances_accession", "accession"),
+        Index("instances_date", "study_date"),
     )
 
     key: Mapped[str] = mapped_column(String(160), primary_key=True)  # in the store
@@ -323,8 +326,13 @@ class StoredInstance(Base):
     transfer_syntax_uid: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     stored_at: Mapped[datetime] = mapped_column(default=now)
-    # DICOM JSON of what searches match and return; None: not read from the store yet (orchestrator.dicomweb.directory)
-    attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # what searches match and return, read from the store when somebody first searches (orchestrator.dicomweb.directory)
+    attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # DICOM JSON; None: not read yet
+    patient_id: Mapped[str] = mapped_column(String(64), default="")
+    patient_name: Mapped[str] = mapped_column(Text, default="")  # upper case
+    accession: Mapped[str] = mapped_column(String(64), default="")
+    study_date: Mapped[str] = mapped_column(String(16), default="")
+    modality: Mapped[str] = mapped_column(String(16), default="")
 
 
 class StateChange(Base):

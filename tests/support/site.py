@@ -173,6 +173,7 @@ def site(desk: Desk, s3: S3Server, postgres: PostgresServer, **settings: str) ->
             **s3.environment(),
             "CINEFARM_STORE_URL": f"s3://{bucket}/farm",
             "CINEFARM_SCRATCH_DIR": str(scratch),
+            "CINEFARM_KEEP_RESULTS_HOURS": "0",  # what is left behind is counted
             **{f"CINEFARM_{name.upper()}": value for name, value in settings.items()},
         }
         office = Office(desk, broker.url, postgres.new_database(), environment=environment)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
 UID = sa.String(length=64)
+
+INDEXES = {"uid": "sop_instance_uid", "patient": "patient_id", "accession": "accession", "date": "study_date"}
 
 
 def upgrade() -> None:
@@ -27,9 +29,15 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attributes", sa.JSON(), nullable=True),
+        sa.Column("patient_id", UID, nullable=False),
+        sa.Column("patient_name", sa.Text(), nullable=False),
+        sa.Column("accession", UID, nullable=False),
+        sa.Column("study_date", sa.String(length=16), nullable=False),
+        sa.Column("modality", sa.String(length=16), nullable=False),
     )
     op.create_index("instances_study", "instances", ["study_uid", "series_uid", "sop_instance_uid"])
-    op.create_index("instances_uid", "instances", ["sop_instance_uid"])
+    for name, column in INDEXES.items():
+        op.create_index(f"instances_{name}", "instances", [column])
 
 
 def downgrade() -> None:
