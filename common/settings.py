@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         description="how long `cinefarm serve` keeps an instance in the store after all its destinations have it, so that people "
         "can look at it, h. 0: it goes at once, as `cinefarm migrate` does it",
     )
+    keep_results_free_bytes: int = Field(
+        default=20 << 30,
+        ge=0,
+        description="room that kept results leave on the store's disk, bytes: with less, what is delivered goes at once",
+    )
     cpu_slots: int = Field(default=0, ge=0, description="concurrent transcodes of a worker; 0: from the cores")
     io_slots: int = Field(default=2, ge=1, description="concurrent describe and deliver orders of a worker")
 

@@ -13,6 +13,7 @@ from common.logs import logger
 from common.settings import Settings
 from common.store import ObjectStore
 from common.store.open import open_store
+from orchestrator import viewable
 from orchestrator.broker import CeleryBroker
 from orchestrator.chunk_policy import Policy
 from orchestrator.ledger.database import Sessions, open_ledger
@@ -107,7 +108,7 @@ def build_orchestrator(
             max_attempts=settings.max_attempts,
             queues=lambda: [queue for queue, slots in broker.slots().items() if slots],
             patience=patience,
-            keeps_results=settings.keep_results_hours > 0,
+            keeping=viewable.Keeping.of(settings),
         ),
         Watcher(ledger, broker, grace_seconds=settings.lease_grace_seconds, max_attempts=settings.max_attempts),
         leadership or Leadership(ledger.kw["bind"]),

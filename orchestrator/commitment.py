@@ -78,12 +78,12 @@ def record_report(
     failed: Sequence[tuple[str, int]],
     store: ObjectStore | None = None,
     *,
-    keeps_results: bool = False,
+    keeping: viewable.Keeping = viewable.AT_ONCE,
 ) -> bool:
     """Keep an archive's report (N-EVENT-REPORT), whenever it comes and however often. False: nobody asked for this transaction.
 
     ``failed``: pairs of SOP Instance UID and Failure Reason. With ``store`` instances that nothing waits for any more are deleted
-    from it, but for results where ``keeps_results``; else the reconciler does that.
+    from it, unless ``keeping`` says that they stay for a while; else the reconciler does that.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the ledger is away; nothing was written.
@@ -100,8 +100,9 @@ def record_report(
             return None
         links = select(Asked.delivery_id).where(Asked.commitment_id == asked.id)
         _report(session, asked, report, locked(session, session.scalars(links)), now())
-        spent = list(session.info.pop("spent", ())) if store is not None else []
-        spent = [key for key in spent if not (keeps_results and key.startswith("results/"))]
+        if store is None:
+            return []
+        spent = keeping.unwanted(session.info.pop("spent", ()), store)
         viewable.forget(session, spent)
         return spent
 
@@ -116,15 +117,13 @@ def record_report(
 
 
 def keeper(
-    ledger: Sessions, store: ObjectStore | None = None, *, keeps_results: bool = False
+    ledger: Sessions, store: ObjectStore | None = None, *, keeping: viewable.Keeping = viewable.AT_ONCE
 ) -> Callable[[CommitReport], bool]:
     """``record_report`` for whoever receives reports (common.network.commitment.Record)."""
 
     def keep(report: CommitReport) -> bool:
         failed = [(one.sop_instance_uid, one.reason) for one in report.failed]
-        return record_report(
-            ledger, report.transaction_uid, report.committed, failed, store, keeps_results=keeps_results
-        )
+        return record_report(ledger, report.transaction_uid, report.committed, failed, store, keeping=keeping)
 
     return keep
 

@@ -23,6 +23,7 @@ from orchestrator.dispatcher import OPEN
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import FOR_CHANGE, Attempt, Chunk, Delivery, Item, Job, now
 from orchestrator.sources import forget_settled
+from orchestrator.viewable import AT_ONCE, Keeping
 from orchestrator.watcher import give_out_again
 
 log = logger(__name__)
@@ -45,11 +46,11 @@ def never() -> bool:
 
 
 def reconcile(
-    ledger: Sessions, store: ObjectStore, *, keep_hours: float = 0.0, stopped: Callable[[], bool] = never
+    ledger: Sessions, store: ObjectStore, *, keeping: Keeping = AT_ONCE, stopped: Callable[[], bool] = never
 ) -> None:
     """One look at everything that can have come apart while orchestrators, workers or the store died. Idempotent.
 
-    It may run beside working replicas: each item is locked and looked at again before it is changed. ``keep_hours``: how long
+    It may run beside working replicas: each item is locked and looked at again before it is changed. ``keeping``: how long
     instances of done items stay in the store.
     """
     with ledger() as session:
@@ -62,7 +63,7 @@ def reconcile(
         else:
             mend_orphaned(ledger, job_id)
             reopen(ledger, job_id, [State.PRODUCED], lambda item, _: not _stored(store, item), stopped=stopped)
-    delete_orphans(ledger, store, keep_hours=keep_hours, stopped=stopped)
+    delete_orphans(ledger, store, keeping=keeping, stopped=stopped)
     delete_searches(store, now(), stopped=stopped)
     forget_settled(ledger, store, stopped=stopped)
 
@@ -138,7 +139,7 @@ def mend_orphaned(ledger: Sessions, job_id: str) -> int:
 
 
 def delete_orphans(
-    ledger: Sessions, store: ObjectStore, *, keep_hours: float = 0.0, stopped: Callable[[], bool] = never
+    ledger: Sessions, store: ObjectStore, *, keeping: Keeping = AT_ONCE, stopped: Callable[[], bool] = never
 ) -> int:
     """Delete produced instances that no item will deliver, and chunks that none is made of.
 
@@ -146,11 +147,11 @@ def delete_orphans(
     (``results/ab/<digest>/…``, ``chunks/…`` alike): it is needed while an item of that digest is not settled. Should one
     come up in this moment, it finds its instance lost and makes it again. Evidence stays.
     """
-    deleted = 0
+    deleted, kept_since = 0, now() - timedelta(hours=keeping.hours_in(store))
     instances = (key for key in store.keys("results/") if INSTANCE.search(key))
     keys = chain(instances, store.keys("chunks/"))
     while not stopped() and (batch := list(islice(keys, PAGE))):
-        needless = _needless(ledger, batch, now() - timedelta(hours=keep_hours))
+        needless = _needless(ledger, batch, kept_since)
         for key in needless:
             store.delete(key)
             log.info("orphan_deleted", key=key)

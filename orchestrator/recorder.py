@@ -62,13 +62,13 @@ class Recorder:
         max_attempts: int,
         queues: Callable[[], Collection[str]] = tuple,
         patience: Patience | None = None,
-        keeps_results: bool = False,
+        keeping: viewable.Keeping = viewable.AT_ONCE,
     ) -> None:
         """``queues``: those that live workers serve, asked only where a job allows devices.
 
-        ``keeps_results``: instances stay in the store for a while after their item is done (Settings.keep_results_hours).
+        ``keeping``: how long instances stay in the store after their item is done.
         """
-        self._keeps_results = keeps_results
+        self._keeping = keeping
         self._queues = queues
         self._patience = patience or Patience()
         self._ledger = ledger
@@ -119,17 +119,13 @@ class Recorder:
             for result in results:
                 self._apply(session, result, shared)
             viewable.write(session)
-            spent = self._unwanted(session.info.pop("spent", ()))
+            spent = self._keeping.unwanted(session.info.pop("spent", ()), self._store)
             viewable.forget(session, spent)
             ended = session.info.pop("ended", ())
         for one in ended:
             observe(one)
         for key in spent:  # after the commit: what it kept from the ledger would be lost; what we lose is an orphan
             self._store.delete(key)
-
-    def _unwanted(self, spent: Sequence[str]) -> list[str]:
-        """What goes at once; results that are kept for a while are the reconciler's to delete."""
-        return [key for key in spent if not (self._keeps_results and key.startswith("results/"))]
 
     def _apply(self, session: Session, result: WorkResult, shared: set[str]) -> None:
         because_of(session, result.order_id)

@@ -25,6 +25,7 @@ from orchestrator.ledger.locks import Leadership
 from orchestrator.listing import list_job, note_listing, unlisted_jobs
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import reconcile
+from orchestrator.viewable import Keeping
 
 log = logger(__name__)
 
@@ -76,8 +77,8 @@ class Housekeeper:
 
     def _work(self) -> None:
         if time.monotonic() >= self._reconcile_due:
-            keep_hours = self._settings.keep_results_hours
-            reconcile(self._ledger, self._store, keep_hours=keep_hours, stopped=self._stopped)
+            keeping = Keeping.of(self._settings)
+            reconcile(self._ledger, self._store, keeping=keeping, stopped=self._stopped)
             self._reconcile_due = time.monotonic() + self._settings.reconcile_seconds
         for job_id in unlisted_jobs(self._ledger):
             if self._stopped():

@@ -6,6 +6,7 @@ The rows are a directory and no truth: whoever finds one without its bytes answe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete
@@ -14,10 +15,41 @@ from sqlalchemy.orm import Session
 
 from common.dicom.companion import companion_key
 from common.orders import TranscodeDone
+from common.settings import Settings
+from common.store import ObjectStore
 from orchestrator.ledger.schema import Item, StoredInstance, now
 
 SEARCHED = ("patient_id", "patient_name", "accession", "study_date", "modality")
 """Columns that orchestrator.dicomweb.directory fills, with ``attributes``, when somebody first searches."""
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How long instances stay in the store after their item is done: ``hours``, while ``least_free_bytes`` are free there."""
+
+    hours: float = 0.0
+    least_free_bytes: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Keeping:
+        """As the settings say."""
+        return cls(settings.keep_results_hours, settings.keep_results_free_bytes)
+
+    def hours_in(self, store: ObjectStore) -> float:
+        """Hours that hold now: none while the store is short of room."""
+        if not self.hours:
+            return 0.0
+        free = store.free_bytes()
+        return 0.0 if free is not None and free < self.least_free_bytes else self.hours
+
+    def unwanted(self, spent: Iterable[str], store: ObjectStore) -> list[str]:
+        """What of these objects goes at once; results that are kept for a while are the reconciler's to delete."""
+        spent = list(spent)
+        keeps = bool(spent) and self.hours_in(store) > 0
+        return [key for key in spent if not (keeps and key.startswith("results/"))]
+
+
+AT_ONCE = Keeping()
 
 
 def note(session: Session, item: Item, made: TranscodeDone) -> None:

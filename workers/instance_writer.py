@@ -59,3 +59,9 @@ def instance_writer(store: ObjectStore, key: str) -> Iterator[InstanceWriter]:
         yield writer
         if (companion := writer.companion()) is not None:
             store.put(companion_key(key), companion)
+
+
+def forget_instance(store: ObjectStore, key: str) -> None:
+    """Delete an instance and what was noted of it."""
+    store.delete(key)
+    store.delete(companion_key(key))

@@ -30,6 +30,7 @@ from workers.elementary import elementary_digest
 from workers.encode import run_ffmpeg, temporary
 from workers.ffmpeg.command import pictures_command
 from workers.ffmpeg.parse import ProgressReader
+from workers.instance_writer import forget_instance
 from workers.payload import Payload, Taken
 from workers.shown_times import opened
 from workers.sources import MediaInput, open_source
@@ -76,7 +77,7 @@ def package_parts(
                 if excess <= 0:
                     return done
                 for part in done.parts:
-                    store.delete(part.instance_key)
+                    forget_instance(store, part.instance_key)
         room -= 2 * excess
         if room <= 0:
             break
@@ -165,7 +166,7 @@ def _together(
 def _delete(made: Sequence[Packaged], store: ObjectStore) -> None:
     for one in made:
         if one.stored is not None:
-            store.delete(one.stored.key)
+            forget_instance(store, one.stored.key)
 
 
 def _same_stream(order: TranscodeOrder, whole: Payload, parts: Sequence[Payload]) -> str | None:

@@ -29,7 +29,7 @@ from workers.evidence import evidence
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
 from workers.find_region import RegionLook, look_for_region
-from workers.instance_writer import instance_writer
+from workers.instance_writer import forget_instance, instance_writer
 from workers.local import local_source
 from workers.looks import NOT_DECODED, Looks, look_at
 from workers.measuring import judged_inside
@@ -406,7 +406,7 @@ def _hashed(chunks: Iterable[bytes], digest: Hash | None) -> Iterator[bytes]:
 def _check_same_stream(before: str | None, after: str | None, stored: Stored, store: ObjectStore) -> None:
     """A copied video stream is the source's own to the bit, or nothing leaves. Raises: InternalFault."""
     if before is not None and after is not None and before != after:
-        store.delete(stored.key)
+        forget_instance(store, stored.key)
         raise InternalFault("the rewrapped video stream is not the source's own")
 
 
@@ -428,7 +428,7 @@ def _keep(order: TranscodeOrder, source: Path, store: ObjectStore) -> Packaged:
                 writer.write(chunk)
         stored = writer.stored
         if stored.digest != order.description.digest:
-            store.delete(stored.key)
+            forget_instance(store, stored.key)
             raise UnreadableSource("the source has changed since it was described")
     return Packaged(
         stored, findings, facts.study_uid, facts.series_uid, facts.transfer_syntax_uid, facts.stream_length or 0

@@ -90,6 +90,7 @@ class Job(Base):
 
 
 _CAUSED, _STUDIED = text("cause IS NOT NULL"), text("study_uid IS NOT NULL")
+_UNREAD = text("attributes IS NULL")
 
 
 class Item(Base):
@@ -315,6 +316,7 @@ class StoredInstance(Base):
         Index("instances_patient", "patient_id"),
         Index("instances_accession", "accession"),
         Index("instances_date", "study_date"),
+        Index("instances_unread", "key", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
     )
 
     key: Mapped[str] = mapped_column(String(160), primary_key=True)  # in the store

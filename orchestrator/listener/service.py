@@ -132,6 +132,7 @@ def _report(ledger: Sessions, store: ObjectStore, settings: Settings) -> Report:
     """What archives report on commitments that were asked for goes into the ledger (docs/commitment.md)."""
     from common.network.commitment import answer_message
     from orchestrator.commitment import keeper
+    from orchestrator.viewable import Keeping
 
-    keep = keeper(ledger, store, keeps_results=settings.keep_results_hours > 0)
+    keep = keeper(ledger, store, keeping=Keeping.of(settings))
     return lambda event, data, syntax: answer_message(event, data, syntax, keep)

@@ -18,6 +18,7 @@ from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Item, StoredInstance, now
 from orchestrator.reconciler import delete_orphans
 from orchestrator.recorder import Recorder
+from orchestrator.viewable import Keeping
 
 KEY = "results/aa/x/instance.dcm"
 
@@ -88,11 +89,17 @@ def test_every_part_of_a_split_result_is_listed(farm: Farm, ledger: Sessions, pr
 def test_results_that_are_kept_go_when_their_time_is_over(
     farm: Farm, ledger: Sessions, produce: Produce, hours_ago: int, kept: bool
 ) -> None:
-    farm.recorder = Recorder(ledger, farm.store, max_attempts=3, keeps_results=True)
+    farm.recorder = Recorder(ledger, farm.store, max_attempts=3, keeping=Keeping(24))
     item = produce()
     deliver(farm, item)
     with ledger.begin() as session:
         session.execute(update(Item).values(updated_at=now() - timedelta(hours=hours_ago)))
-    delete_orphans(ledger, farm.store, keep_hours=24)
+    delete_orphans(ledger, farm.store, keeping=Keeping(24))
     assert bool(rows(ledger)) is kept
     assert bool(list(farm.store.keys("results/"))) is kept
+
+
+def test_a_store_that_is_short_of_room_keeps_nothing(farm: Farm, ledger: Sessions, produce: Produce) -> None:
+    farm.recorder = Recorder(ledger, farm.store, max_attempts=3, keeping=Keeping(24, least_free_bytes=1 << 62))
+    deliver(farm, produce())
+    assert (rows(ledger), list(farm.store.keys("results/"))) == ([], [])

@@ -38,6 +38,8 @@ def upgrade() -> None:
     op.create_index("instances_study", "instances", ["study_uid", "series_uid", "sop_instance_uid"])
     for name, column in INDEXES.items():
         op.create_index(f"instances_{name}", "instances", [column])
+    unread = sa.text("attributes IS NULL")
+    op.create_index("instances_unread", "instances", ["key"], sqlite_where=unread, postgresql_where=unread)
 
 
 def downgrade() -> None:
