@@ -244,6 +244,13 @@ class Settings(BaseSettings):
     api_token: SecretStr = Field(default=SecretStr(""), description="the token that commands show there")
     api_ca_file: Path | None = Field(default=None, description="PEM bundle that signs api_url; default: certifi's")
 
+    audit_seal_seconds: float = Field(
+        default=60.0, gt=0, description="how often the leading orchestrator seals the audit trail, s (docs/audit.md)"
+    )
+    audit_key_file: Path | None = Field(
+        default=None, description="Ed25519 private key (PEM) that signs the seals; none: they are chained, not signed"
+    )
+
     dicom_ae_title: str = Field(
         default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
     )

@@ -25,6 +25,7 @@ from orchestrator.ledger.locks import Leadership
 from orchestrator.listing import list_job, note_listing, unlisted_jobs
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import reconcile
+from orchestrator.trust.keeper import Keeper
 from orchestrator.viewable import Keeping
 
 log = logger(__name__)
@@ -149,6 +150,7 @@ def service(
         leadership = Leadership(ledger.kw["bind"])
         stack.callback(leadership.release)
         stack.enter_context(Housekeeper(ledger, store, leadership, settings))
+        stack.enter_context(Keeper(ledger, leadership, settings))
         yield Service(
             build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership, settings.alive_file
         )

@@ -177,7 +177,7 @@ def _change_line(change: dict[str, Any]) -> str:
     return f"{at}  {what}  {change['before']} -> {change['after']}"
 
 
-COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority, window, audit)
+COMMANDS = (submit, jobs, status, watch, pause, resume, cancel, retry, priority, window)
 
 
 def _line(job: dict[str, Any]) -> str:

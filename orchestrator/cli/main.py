@@ -17,6 +17,7 @@ from common.handling import DynamicRange, Handling, Interlaced, RatePolicy, Ster
 from common.recipes import PROFILES, Audio, Hardware
 from orchestrator.cli import limiting
 from orchestrator.cli.api import api
+from orchestrator.cli.auditing import audit
 from orchestrator.cli.client import Api
 from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Inside, Pace, Range, Views
@@ -399,3 +400,4 @@ def worker(
 
 for command in (serve, api, listen, arrivals, limiting.limit, destinations, probe, verify, *COMMANDS):
     cli.command()(command)
+cli.add_typer(audit, name="audit")

@@ -25,13 +25,17 @@ from orchestrator.commitment import ask_again
 from orchestrator.embedded import EmbeddedFarm, state_lock
 from orchestrator.ingest.identifiers import put_identifiers
 from orchestrator.jobs import Listing, ingest, submit
-from orchestrator.ledger.database import Sessions
+from orchestrator.ledger.database import LedgerAway, Sessions
 from orchestrator.ledger.schema import Job
 from orchestrator.listener.child import listening
 from orchestrator.listing import note_listing
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import recover_attempts, reopen_vanished
 from orchestrator.status import Progress, progress
+from orchestrator.trust.keys import Signer, load_signer
+from orchestrator.trust.sealing import seal
+
+log = logs.logger(__name__)
 
 WATCH_SECONDS = 0.4
 """How often the job's state is read for the person who watches."""
@@ -84,6 +88,7 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         (settings.state_dir / "logs").mkdir(exist_ok=True)
         logs.configure(settings.state_dir / "logs" / "orchestrator.jsonl")
         ledger, store = build_ledger(settings), build_store(settings)
+        stack.callback(_seal, ledger, load_signer(settings.audit_key_file))
         prepare_store(store)
         require_buckets(asked.request.destinations, settings)
         recover_attempts(ledger)
@@ -97,6 +102,14 @@ def running(asked: Migration, *, cpu_slots: int) -> Iterator[Session]:
         stack.enter_context(listening(farm.settings, rules=False))
         lister = stack.enter_context(Lister(asked, ledger, store, job_id))
         yield Session(job_id, ledger, build_orchestrator(farm.settings, ledger, store, broker), farm, lister)
+
+
+def _seal(ledger: Sessions, signer: Signer | None) -> None:
+    """What was done is sealed at the end; where that fails, the next command seals it."""
+    try:
+        seal(ledger, signer)
+    except LedgerAway as error:
+        log.warning("audit_not_sealed", error=type(error).__name__)
 
 
 def _only(ledger: Sessions, job_id: str) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -373,6 +374,41 @@ class Decision(Base):
     item_id: Mapped[str | None] = mapped_column(String(32))  # None: the job as a whole
     why: Mapped[str] = mapped_column(Text, default="")
     detail: Mapped[dict[str, Any]]
+
+
+class Event(Base):
+    """Who came in, was refused, read or set what (orchestrator.ledger.events). Append-only; no foreign keys: it outlives all else."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    by: Mapped[str] = mapped_column(String(128))  # as Decision.by; empty: nobody we know
+    what: Mapped[str] = mapped_column(String(32))  # orchestrator.ledger.events.Happened
+    origin: Mapped[str] = mapped_column(String(128))  # address of the client, or name of the machine
+    outcome: Mapped[str] = mapped_column(String(16))  # orchestrator.ledger.events.Outcome
+    detail: Mapped[dict[str, Any]]
+
+
+class Seal(Base):
+    """A link of the chain that makes changed, removed or reordered records show (orchestrator.trust). Append-only."""
+
+    __tablename__ = "seals"
+    __table_args__ = (Index("seals_covers", "covers", "kind", "first_id"),)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # 1, 2, 3 …
+    at: Mapped[datetime] = mapped_column(default=now)
+    kind: Mapped[str] = mapped_column(String(8))  # rows; pruned: these rows were deleted by the rules of retention
+    covers: Mapped[str] = mapped_column(String(16))  # the table
+    first_id: Mapped[int] = mapped_column(BigInteger)  # both inclusive
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    row_count: Mapped[int] = mapped_column(BigInteger)  # fewer than ids where transactions were rolled back
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the rows' canonical lines
+    marks: Mapped[bytes] = mapped_column(LargeBinary)  # orchestrator.trust.canonical: which row it is that changed
+    previous: Mapped[str] = mapped_column(String(64))  # link of the seal before
+    link: Mapped[str] = mapped_column(String(64))  # SHA-256 of all of the above
+    key: Mapped[str] = mapped_column(String(64), default="")  # SHA-256 of the public key; empty: not signed
+    signature: Mapped[bytes] = mapped_column(LargeBinary, default=b"")  # Ed25519 over the link
 
 
 class QueueLimit(Base):

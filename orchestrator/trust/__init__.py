@@ -1,0 +1,1 @@
+"""The audit trail made provable: sealed, verified, exported, pruned (docs/audit.md)."""
