@@ -175,7 +175,7 @@ class AudioStream(Value):
     bit_rate: int | None = Field(default=None, description="bit/s")
     profile: str | None = Field(default=None, description="FFmpeg's name: LC, HE-AAC ...")
     layout: str | None = Field(default=None, description="FFmpeg's name: stereo, 5.1, 5.1(side) ...")
-    constant_bit_rate: bool | None = Field(default=None, description="MP3: every frame has one bit rate")
+    constant_bit_rate: bool | None = Field(default=None, description="MPEG audio: every frame has one bit rate")
     start_ms: float | None = Field(
         default=None, description="when sound begins after the first frame is shown; below 0: before. None: not known"
     )

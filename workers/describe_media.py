@@ -12,14 +12,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from common.bitstream.mpeg_audio import layer3_bit_rate
 from common.errors import NotVideo, UnreadableSource, UnsupportedSource
 from common.media import AudioStream, Coding, Scan, VideoStream
 from workers import describe_video
 from workers.describe_coded import Coded, FrameCounter, read_coded
 from workers.describe_load import Load
 from workers.describe_quick import QUICK_PACKETS, whole_stream
-from workers.describe_sound import Heard
+from workers.describe_sound import Heard, MpegAudio
 from workers.describe_timing import FALLBACK_RATE, Cadence, cadence, fixed
 from workers.elementary import elementary_digest
 from workers.survey import Survey, survey_of
@@ -62,8 +61,6 @@ DECODED_PACKETS = 20
 
 MAX_HEAD_PACKETS = 1024
 """Packets searched for a first frame: a recording cut out of a longer one may begin far from its next key frame."""
-
-_MP3: tuple[str | None, ...] = ("mp3", "mp3float")
 
 HEAD_BYTES = 64 << 20
 """Fewer packets are decoded where they are this big together and a frame was shown."""
@@ -118,7 +115,7 @@ class _Body:
     stream_bytes: int
     dropped: int  # packets that an edit list hides
     load: Load
-    constant: dict[int, bool]  # MP3 streams by index: every frame has one bit rate
+    mpeg_audio: MpegAudio  # tracks of MPEG audio, by their frames' own headers
     heard: Heard
     times: array[int]
     leading: int
@@ -144,7 +141,7 @@ def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> M
         angle, mirrored, turned = describe_video.orientation(head.frame) if decode else (0, False, ())
         begin = min(body.times) * stream.time_base if body.times and stream.time_base else None
         tracks = tuple(
-            describe_video.audio(track, body.constant, body.heard.span(track, begin))
+            describe_video.audio(track, body.mpeg_audio.of(track), body.heard.span(track, begin))
             for track in container.streams.audio
         )
         pictures = _video_streams(container)
@@ -310,13 +307,11 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
     frames = stream_bytes = dropped = last = early = packets = 0
     key: int | None = None  # when the first key frame is shown
     sound = tuple(container.streams.audio) if most is None else ()  # a quick look does not judge sound
-    rates: dict[int, set[int | None]] = {track.index: set() for track in _mp3(container)}
-    heard = Heard()
+    heard, mpeg_audio = Heard(), MpegAudio(container.streams.audio)
     for packet in _packets(container, stream, *sound):
         if packet.stream_index != stream.index:
             heard.add(packet)
-            if packet.stream_index in rates:
-                rates[packet.stream_index].add(layer3_bit_rate(bytes(packet)))
+            mpeg_audio.add(packet)
             continue
         if packets == most:
             break
@@ -349,7 +344,6 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
         found = cadence(times, stream.time_base, nominal, last)
     else:
         found = fixed(frames, nominal)
-    constant = {index: len(found) == 1 for index, found in rates.items() if found and None not in found}
     kept = times if len(times) == frames else array("q")
     if packets == most:
         frames, stream_bytes, found = whole_stream(container, stream, packets, frames, stream_bytes, found)
@@ -360,17 +354,12 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
         stream_bytes,
         dropped,
         load,
-        constant,
+        mpeg_audio,
         heard,
         kept,
         leading,
         digest.hexdigest() if digest else None,
     )
-
-
-def _mp3(container: InputContainer) -> list[AvAudio]:
-    """Streams of MPEG audio Layer III, of which PS3.5 8.2.12 wants a constant bit rate: that only all their frames tell."""
-    return [track for track in container.streams.audio if (track.codec_context or track).name in _MP3]
 
 
 def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool) -> VideoStream:

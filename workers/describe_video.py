@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from math import atan2, degrees
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream as AudioTrack
     from av.sidedata.sidedata import SideDataContainer
     from av.video.frame import VideoFrame
+
+    from workers.describe_sound import MpegFacts
 
 _DISPLAY_MATRIX = "DISPLAYMATRIX"
 _MASTERING = struct.Struct("=22i")
@@ -120,23 +121,24 @@ def _side_data(frame: VideoFrame, kind: str) -> bytes | None:
     return None if found is None else bytes(found)
 
 
-def audio(track: AudioTrack, constant: Mapping[int, bool], span: tuple[float, float] | None = None) -> AudioStream:
-    """One audio stream; ``constant``: by stream index, whether every frame was found to have one bit rate; ``span``: begin
-    after the first frame, and duration, ms.
+def audio(track: AudioTrack, frames: MpegFacts | None, span: tuple[float, float] | None = None) -> AudioStream:
+    """One audio stream; ``frames``: what the frames of MPEG audio say of themselves, which goes before a container's word;
+    ``span``: begin after the first frame, and duration, ms.
 
     Codec ``unknown``, 0 Hz and 0 channels where FFmpeg cannot tell.
     """
     context = cast("AudioCodecContext | None", track.codec_context)  # None: no decoder, whatever its type says
     if context is None:
         return AudioStream(codec="unknown", sample_rate=0, channels=0)
+    codec = context.codec.canonical_name if context.codec else "unknown"
     return AudioStream(
-        codec=context.codec.canonical_name if context.codec else "unknown",
+        codec=frames.codec if frames else codec,
         sample_rate=context.sample_rate or 0,
         channels=context.layout.nb_channels if context.layout else 0,
-        bit_rate=context.bit_rate or None,
+        bit_rate=(frames and frames.bit_rate) or context.bit_rate or None,
         profile=context.profile or None,
         layout=context.layout.name if context.layout else None,
-        constant_bit_rate=constant.get(track.index),
+        constant_bit_rate=frames.constant if frames else None,
         start_ms=None if span is None else span[0],
         duration_ms=None if span is None else span[1],
     )

@@ -92,7 +92,7 @@ def audio_layout(case: StreamCase) -> Iterator[Breach]:
 def audio_constant(case: StreamCase) -> Iterator[Breach]:
     """MP3 has a constant bit rate: every frame names the same."""
     for stream, row in _streams(case):
-        if row and stream.constant_bit_rate is False:
+        if row and row.name == "MP3" and stream.constant_bit_rate is False:
             yield Breach(f"{row.name} sound of variable bit rate", f"{row.name} of constant bit rate")
 
 
@@ -100,6 +100,20 @@ def audio_tracks(case: StreamCase) -> Iterator[Breach]:
     """One sound stream: viewers play the first and hide the others."""
     if len(case.description.audio) > 1:
         yield Breach(f"{len(case.description.audio)} sound streams", "one")
+
+
+def may_stay(stream: AudioStream) -> bool:
+    """Whether sound is legal as it is beside H.264 and HEVC in MP4; of which only a warning is said may stay."""
+    row = FORMATS.get(stream.codec)
+    return (
+        row is not None
+        and "mp4" in row.containers
+        and stream.sample_rate in row.rates
+        and stream.channels in row.channels
+        and (stream.bit_rate or 0) <= (row.max_bit_rate or 0)
+        and not (row.name == "MP3" and stream.constant_bit_rate is False)
+        and not (stream.channels == 6 and stream.layout and not stream.layout.startswith("5.1"))
+    )
 
 
 def _formats(case: StreamCase) -> dict[str, AudioFormat]:

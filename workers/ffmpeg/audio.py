@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from common.conformance.audio import may_stay
 from common.media import AudioStream
 from common.recipes import Audio
 
-_MPEG_RATES = (32_000, 44_100, 48_000)
 MADE_LEGAL = {"af": "aresample=osr=48000:ochl=stereo:osf=fltp", "c:a": "aac", "b:a": "192k"}
 """FFmpeg output options: AAC-LC, 48 kHz, stereo. A filter rather than -ar and -ac: our command lines convert nothing unasked."""
 
@@ -21,15 +21,12 @@ def made_legal(codec: str) -> dict[str, str]:
 
 
 def is_legal(audio: AudioStream, codec: str = "h264") -> bool:
-    """AAC at 48 kHz, stereo or 5.1, at most 640 kbit/s; MP2 and MP3 at the MPEG-1 rates, mono or stereo.
+    """What the checker's rules let stand beside H.264 and HEVC in MP4: AAC at 48 kHz, stereo or 5.1; MP3 at a constant bit rate, and
+    MP2 in stereo, at the MPEG-1 rates.
 
-    Beside MPEG-2 video MP3 alone, and that at a constant bit rate, which a description does not tell: made anew.
+    Beside MPEG-2 video MP3 alone: made anew.
     """
-    if codec == "mpeg2video":
-        return False
-    if audio.codec == "aac":
-        return audio.sample_rate == 48_000 and audio.channels in (2, 6) and (audio.bit_rate or 0) <= 640_000
-    return audio.codec in ("mp2", "mp3") and audio.sample_rate in _MPEG_RATES and audio.channels in (1, 2)
+    return codec != "mpeg2video" and may_stay(audio)
 
 
 def options(policy: Audio, streams: tuple[AudioStream, ...], codec: str = "h264") -> dict[str, str]:

@@ -228,3 +228,19 @@ def test_a_quick_look_does_not_time_sound(studio: Studio) -> None:
     studio.ffmpeg("-f", "lavfi", "-i", PICTURE.format(rate=25, seconds=1), "-f", "lavfi", "-i", "sine=d=1", *X264, path)
     (audio,) = read_media(lambda: path, quick=True).audio
     assert audio.start_ms is None
+
+
+@pytest.mark.parametrize("name", ["mp4", "mpg", "ts", "avi", "mkv"])
+@pytest.mark.parametrize(("encoder", "codec", "rate"), [("mp2", "mp2", 384_000), ("libmp3lame", "mp3", 320_000)])
+def test_mpeg_audio_is_what_its_frames_say(studio: Studio, name: str, encoder: str, codec: str, rate: int) -> None:
+    """MP4 has one type for all layers, and of an index only the mean rate comes, which was above the highest allowed."""
+    sound = ("-f", "lavfi", "-i", "sine=r=48000:d=1", "-ac", "2", "-c:a", encoder, "-b:a", str(rate))
+    video = "libx264" if name == "mp4" else "mpeg2video"
+    (track,) = seen(clip(studio, f"sound.{name}", *sound, "-c:v", video)).audio
+    assert (track.codec, track.bit_rate, track.constant_bit_rate) == (codec, rate, True)
+
+
+def test_mp3_of_variable_bit_rate_is_seen(studio: Studio) -> None:
+    sound = ("-f", "lavfi", "-i", "aevalsrc=gt(t\\,0.5)*random(0):s=48000:d=1", "-c:a", "libmp3lame", "-q:a", "4")
+    (track,) = seen(clip(studio, "sound.mp4", *sound, "-c:v", "libx264")).audio
+    assert (track.codec, track.constant_bit_rate) == ("mp3", False)

@@ -221,6 +221,10 @@ def test_places_are_left_out_of_the_public_command() -> None:
         ("aac", 44_100, 2, 192_000, False),
         ("mp3", 44_100, 1, 128_000, True),
         ("mp2", 32_000, 2, 256_000, True),
+        ("mp2", 48_000, 2, 384_000, True),
+        ("mp2", 48_000, 1, 192_000, False),
+        ("mp3", 48_000, 2, 320_000, True),
+        ("mp1", 48_000, 2, 256_000, False),
         ("mp3", 22_050, 2, 64_000, False),
         ("ac3", 48_000, 2, 192_000, False),
         ("pcm_s16le", 48_000, 2, 1_536_000, False),
@@ -231,3 +235,9 @@ def test_sound_that_may_stay_in_an_mp4(codec: str, rate: int, channels: int, bit
     assert audio.is_legal(stream) is legal
     assert (audio.options(Audio.KEEP, (stream,)) == {"c:a": "copy"}) is legal
     assert audio.options(Audio.STRIP, (stream,)) == {}
+
+
+def test_mp3_of_variable_bit_rate_is_made_anew() -> None:
+    stream = AudioStream(codec="mp3", sample_rate=48_000, channels=2, bit_rate=128_000, constant_bit_rate=False)
+    assert not audio.is_legal(stream)
+    assert audio.is_legal(stream.model_copy(update={"constant_bit_rate": True}))

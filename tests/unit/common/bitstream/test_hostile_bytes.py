@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from common.bitstream import BitstreamError, h264, hevc, mpeg2, mpegts, sei
 from common.bitstream.h264_pps import parse_pps
 from common.bitstream.mp4 import read_layout
-from common.bitstream.mpeg_audio import layer3_bit_rate
+from common.bitstream.mpeg_audio import frame_header
 from common.bitstream.nal import nal_units, parameter_sets
 
 SPS = bytes.fromhex("67640029acd94078044fde1cd404040500000303e90000ea606660001312d00007270e920c03e2c5b2c0")
@@ -62,7 +62,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "Annex B": (lambda data: nal_units(data, 0), b"\0\0\1" + SPS + b"\0\0\1\x68\xef"),
     "lengths": (lambda data: nal_units(data, 4), len(SPS).to_bytes(4) + SPS),
     "transport stream": (mpegts.read_tables, TRANSPORT),
-    "MP3 frame": (layer3_bit_rate, bytes.fromhex("fffb9064")),
+    "MP3 frame": (frame_header, bytes.fromhex("fffb9064")),
 }
 
 changes = st.lists(st.tuples(st.integers(0, 4096), st.integers(0, 255)), max_size=6)

@@ -6,7 +6,6 @@ import pytest
 
 from common.bitstream import BitstreamError, h264, hevc, mpegts, sei
 from common.bitstream.h264_pps import Pps, parse_pps
-from common.bitstream.mpeg_audio import layer3_bit_rate
 from common.bitstream.vui import Hrd
 from common.media import ContentLight, MasteringDisplay
 
@@ -119,18 +118,3 @@ def test_two_programs_and_time_stamps_before_packets_are_seen() -> None:
 def test_a_stream_without_tables_says_nothing() -> None:
     assert mpegts.read_tables(section(0x100, b"\xff" * 20) * 3) is None
     assert mpegts.read_tables(b"no transport stream" * 40) is None
-
-
-@pytest.mark.parametrize(
-    ("head", "rate"),
-    [
-        ("fffb9064", 128_000),
-        ("fffbe064", 320_000),
-        ("fffb0064", None),
-        ("fff39064", None),
-        ("fffd9064", None),
-        ("ff", None),
-    ],
-)
-def test_an_mp3_frame_names_its_bit_rate(head: str, rate: int | None) -> None:
-    assert layer3_bit_rate(bytes.fromhex(head)) == rate

@@ -349,3 +349,7 @@ def test_each_rule_on_coded_facts_is_broken_by_a_test() -> None:
     new = {"stream.bluray", "stream.mpeg2", "stream.level.p", "stream.level.hrd", "stream.colour", "stream.tools"}
     asked = {rule.id for rule in DESCRIPTION_RULES if any(rule.id.startswith(prefix) for prefix in new)}
     assert asked <= named
+
+
+def test_layer_2_may_change_its_bit_rate(described: Any) -> None:
+    assert found(described(audio=(sound(codec="mp2", constant_bit_rate=False, profile=None),)), ".102") == {}
