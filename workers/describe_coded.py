@@ -103,10 +103,13 @@ def _mpeg2(extradata: bytes, packets: Iterable[bytes]) -> Coded:
             found = replace(found, profile=sequence.profile, level_idc=sequence.level_code, has_timing=timing)
         interlaced = (picture for picture in mpeg2.pictures(data) if not picture.progressive)
         if found.top_first is None and (first := next(interlaced, None)):
-            # a field picture says 0 in top_field_first whatever it is (6.3.10): the order is how they come
-            top_first = first.top_field_first if first.structure == mpeg2.FRAME else first.structure == mpeg2.TOP
-            found = replace(found, top_first=top_first)
+            found = replace(found, top_first=_top_first(first))
     return found
+
+
+def _top_first(picture: mpeg2.PictureCoding) -> bool:
+    """A field picture says 0 in top_field_first whatever it is (6.3.10): the order is how they come."""
+    return picture.top_field_first if picture.structure == mpeg2.FRAME else picture.structure == mpeg2.TOP
 
 
 class FrameCounter:
@@ -122,6 +125,8 @@ class FrameCounter:
         if codec == "h264" and (coded.sps is None or coded.sps.frame_mbs_only):
             self._parities = None
         self._waiting: int | None = None  # parity of a field whose twin has not come
+        self.interlaced = False  # a picture of MPEG-2, or a field picture of H.264, said so
+        self.top_first: bool | None = None  # of the first of those
 
     def frames_of(self, packet: SupportsBytes) -> int:
         """Frames that begin in this packet: mostly 1, for a second field 0. Its bytes are copied only where they matter."""
@@ -138,7 +143,11 @@ class FrameCounter:
         return not pair
 
     def _mpeg2(self, packet: bytes) -> list[int]:
-        return [picture.structure for picture in mpeg2.pictures(packet)]
+        pictures = list(mpeg2.pictures(packet))
+        for picture in pictures:
+            if not picture.progressive and not self.interlaced:
+                self.interlaced, self.top_first = True, _top_first(picture)
+        return [picture.structure for picture in pictures]
 
     def _h264(self, packet: bytes) -> list[int]:
         """Parity of each picture: one access unit a packet, but MP4 keeps both fields of a frame in one sample."""
@@ -148,6 +157,8 @@ class FrameCounter:
             if sps and h264.nal_type(nal) in (h264.Nal.SLICE, h264.Nal.IDR):
                 start = h264.parse_slice(nal, sps)
                 parity = (mpeg2.BOTTOM if start.bottom else mpeg2.TOP) if start.field else mpeg2.FRAME
+                if start.field and not self.interlaced:
+                    self.interlaced, self.top_first = True, not start.bottom
                 if start.first or not found:
                     found.append(parity)
         return found or [mpeg2.FRAME]

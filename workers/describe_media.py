@@ -56,8 +56,13 @@ CODED_PACKETS = 3
 HEAD_PACKETS = 64
 """Packets whose slices are surveyed."""
 
-DECODED_PACKETS = 20
-"""Packets decoded: past the longest reordering (16 frames), so frames that no decoder can show are seen missing."""
+REORDERED = 16
+"""Packets decoded behind the first frame that is shown: the longest reordering, so frames that no decoder can show are seen
+missing (H.264 A.3.1: MaxDpbFrames is 16 at most)."""
+
+FIELDS_UNSAID = frozenset({"h264", "mpeg4", "vc1", "wmv3"})
+"""Codecs whose frames can change between progressive and interlaced, and whose decoder alone tells: HEAD_PACKETS are decoded.
+Pictures of MPEG-2 and field pictures of H.264 are counted to the end of the stream (FrameCounter)."""
 
 MAX_HEAD_PACKETS = 1024
 """Packets searched for a first frame: a recording cut out of a longer one may begin far from its next key frame."""
@@ -120,6 +125,7 @@ class _Body:
     times: array[int]
     leading: int
     digest: str | None  # of the elementary stream
+    scan: Scan  # of the head, or of pictures behind it that are interlaced
 
 
 def read_media(opener: Opener, *, decode: bool = True, quick: bool = False) -> Media:
@@ -243,11 +249,13 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
                     survey.picture(bytes(packet))
             return _undecoded(stream, coded, survey)
         counter, shown = FrameCounter(_codec(stream), coded), _Shown(stream)
-        counted = size = 0
+        enough = HEAD_PACKETS if _may_hold_fields(stream, coded) else 1 + REORDERED
+        counted = size = shown_at = 0
         for number, packet in enumerate(chain(first, islice(packets, MAX_HEAD_PACKETS)), 1):
-            if not shown.first or not (quick or number > DECODED_PACKETS):
+            if not shown.first or (not quick and number <= max(enough, shown_at + REORDERED)):
                 shown.decode(packet)
                 counted += 0 if packet.is_discard else counter.frames_of(packet)
+                shown_at = shown_at or (number if shown.first else 0)
             if survey and number <= HEAD_PACKETS:
                 survey.picture(bytes(packet))
             size += packet.size
@@ -260,6 +268,10 @@ def _read_head(opener: Opener, *, decode: bool, quick: bool) -> _Head:
         if coded.has_timing is False and _container_word(container) == "elementary":
             notes += (f"the stream names no frame rate: {FALLBACK_RATE} frames/s assumed",)
         return _Head(coded, survey, shown.first, scan, max(0, counted - shown.frames), notes)
+
+
+def _may_hold_fields(stream: AvVideo, coded: Coded) -> bool:
+    return _codec(stream) in FIELDS_UNSAID and not (coded.sps is not None and coded.sps.frame_mbs_only)
 
 
 def _undecoded(stream: AvVideo, coded: Coded, survey: Survey | None) -> _Head:
@@ -359,7 +371,15 @@ def _read_body(container: InputContainer, stream: AvVideo, head: _Head, most: in
         kept,
         leading,
         digest.hexdigest() if digest else None,
+        _scan_of_all(head, counter),
     )
+
+
+def _scan_of_all(head: _Head, counter: FrameCounter) -> Scan:
+    """One interlaced picture anywhere makes a video interlaced: coded as such, progressive ones lose nothing."""
+    if head.scan is not Scan.PROGRESSIVE or not counter.interlaced:
+        return head.scan
+    return Scan.BOTTOM_FIELD_FIRST if counter.top_first is False else Scan.TOP_FIELD_FIRST
 
 
 def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool) -> VideoStream:
@@ -382,7 +402,7 @@ def _video(stream: AvVideo, head: _Head, body: _Body, angle: int, mirrored: bool
         matrix=describe_video.MATRICES.get(frame.colorspace),
         primaries=describe_video.PRIMARIES.get(frame.color_primaries),
         transfer=describe_video.TRANSFERS.get(frame.color_trc),
-        scan=head.scan,
+        scan=body.scan,
         frame_rate=body.cadence.rate,
         constant_rate=body.cadence.constant,
         frame_count=body.frames,
@@ -422,5 +442,7 @@ def _body_notes(head: _Head, body: _Body) -> Iterator[str]:
         yield f"edit list drops {body.dropped} frames"
     if head.lost:
         yield f"{head.lost} frames at the start cannot be shown: their key frame is missing or broken"
+    if body.scan is not head.scan:
+        yield "progressive at first, interlaced further on: taken as interlaced"
     if not body.cadence.constant:
         yield "variable frame rate"

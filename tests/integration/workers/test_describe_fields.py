@@ -163,3 +163,18 @@ def _golomb(value: int) -> str:
 
 def _unit(header: int, payload: bytes) -> bytes:
     return b"\0\0\0\1" + bytes([header]) + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", payload)
+
+
+@pytest.mark.parametrize(("codec", "progressive"), [("mpeg2video", 70), ("libx264", 40)])
+def test_fields_further_on_make_a_video_interlaced(codec: str, progressive: int, studio: Studio) -> None:
+    """MPEG-2 says so in every picture, however far on; of H.264 with mixed macroblocks the decoder tells, in the first 64."""
+    path = studio.folder / "mixed"
+    frames = ("-f", "lavfi", "-i", f"testsrc2=s=160x128:r=25:d={progressive / 25}")
+    fields = ("-f", "lavfi", "-i", "testsrc2=s=160x128:r=50:d=2,interlace")
+    plain = ("-x264-params", "fake-interlaced=1") if codec == "libx264" else ()
+    raw = ("-f", "h264" if codec == "libx264" else "mpeg2video")
+    studio.ffmpeg(*frames, "-c:v", codec, *plain, *raw, studio.folder / "first")
+    studio.ffmpeg(*fields, "-c:v", codec, "-flags", "+ildct+ilme", *raw, studio.folder / "then")
+    path.write_bytes(b"".join((studio.folder / part).read_bytes() for part in ("first", "then")))
+    video = describe(path, ".264" if codec == "libx264" else ".m2v").video
+    assert (video.scan, video.frame_count) == (Scan.TOP_FIELD_FIRST, shown(path))
