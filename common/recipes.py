@@ -35,7 +35,11 @@ class Search(Value):
     finest: int = Field(ge=0, le=51, description="best and largest that is tried")
     coarsest: int = Field(ge=0, le=51, description="worst and smallest that is tried")
     start: int = Field(default=26, ge=0, le=51, description="tried first")
-    probes: int = Field(default=4, ge=1, description="encodes of samples at most; of a short clip as a whole, too")
+    probes: int = Field(
+        default=4,
+        ge=1,
+        description="encodes of samples at most; of a short clip as a whole, too, but for one that has not met its gate yet",
+    )
     share: float = Field(default=0.05, gt=0, le=1, description="part of the video's frames that are samples")
     least_seconds: float = Field(default=4.0, ge=0, description="samples of a short video together, s")
     samples: int = Field(default=4, ge=1, description="places spread over the video that they are taken from, at least")

@@ -77,6 +77,20 @@ def next_recipe(profile: Profile, recipe: Recipe, rung: int) -> Recipe | None:
     return found and found.model_copy(update={"frame_packing": recipe.frame_packing})
 
 
+def finer_rung(profile: Profile, plan: Plan, missed: int | None) -> int:
+    """The rung after this plan's whose number is finer than the one that missed (lower is finer), or the last.
+
+    A search ends at its finest number, and rungs of the ladder may be coarser: to encode at those again helps nobody.
+    """
+    rung = plan.rung + 1
+    while missed is not None and plan.recipe is not None and rung + 1 < plan.rungs:
+        recipe = next_recipe(profile, plan.recipe, rung)
+        if recipe is None or recipe.crf < missed:
+            break
+        rung += 1
+    return rung
+
+
 def narrowed(search: Search | None, number: int | None) -> Search | None:
     """A chunk's bounds around the whole video's number; None: it takes its rung's number. The same for all chunks of a video,
     whichever of them is done first: same cuts, same bytes.

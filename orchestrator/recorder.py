@@ -31,6 +31,7 @@ from common.store import ObjectStore
 from orchestrator import breaker, chunking, commitment, deliveries, viewable
 from orchestrator.accepting import destinations_of
 from orchestrator.causes import cause_of
+from orchestrator.chunk_policy import finer_rung
 from orchestrator.coercing import coerced, coercion
 from orchestrator.dispatcher import OPEN
 from orchestrator.ingest.mapping import missing_metadata
@@ -233,7 +234,7 @@ class Recorder:
                     fail(item, Failure.model_validate(hints["failure"]))
                     return
                 raise missing_metadata(None)
-            profile = by_rules(self._profile(job, item), description, hints.get("modality", ""), hints.get("sop_class"))
+            profile = self._ruled(session, item, description)
             made = plan(
                 description,
                 profile,
@@ -256,6 +257,12 @@ class Recorder:
         item.plan = coerced(made, description, coercion(job.identifiers_key, now())).model_dump(mode="json")
         item.attempts = 0
         move(item, State.PLANNED, item.plan["reason"])
+
+    def _ruled(self, session: Session, item: Item, description: Description) -> Profile:
+        """The item's profile, or that of the first of its job's rules that fits."""
+        hints = item.supplied or {}
+        profile = self._profile(session.get_one(Job, item.job_id), item)
+        return by_rules(profile, description, hints.get("modality", ""), hints.get("sop_class"))
 
     def _profile(self, job: Job, item: Item) -> Profile:
         """Read once a job: thousands of items follow each other."""
@@ -287,7 +294,8 @@ class Recorder:
     def _replan(self, session: Session, item: Item, done: Plan, made: TranscodeDone) -> None:
         description = Description.model_validate(item.description)
         item.state = State.DESCRIBED
-        self._plan(session, item, description, rung=done.rung + 1, fallback=done.fallback, uncut=done.uncut)
+        rung = finer_rung(self._ruled(session, item, description), done, made.quality_number)
+        self._plan(session, item, description, rung=rung, fallback=done.fallback, uncut=done.uncut)
         item.reason += f" (rung {done.rung + 1} of {done.rungs} missed the gate: {'; '.join(made.verdict.misses)})"
 
     def _produced(self, session: Session, item: Item) -> None:

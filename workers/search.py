@@ -39,7 +39,11 @@ CAPPED = 0.85
 mean rate, workers.ffmpeg.mpeg2): a finer number gives the same bytes."""
 
 WHOLE_TRIES = 2
-"""Whole encodes after one that missed its gate; then the next rung of the ladder, which is a large step finer, has its turn."""
+"""Whole encodes after one that missed its gate, at numbers that the curve names. After them the curve is not believed any more:
+one half-way to the finest number, and one at the finest."""
+
+MOST_WHOLES = 1 + WHOLE_TRIES + 2
+"""Whole encodes of one search. Only when the finest number has missed is it the next rung's turn: its number may be coarser."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,13 @@ def next_probe(probes: Sequence[Probe], gate: Gate, search: Search, *, exact: bo
     """
     if not probes:
         return search.start
-    if len(probes) >= search.probes:
-        return None
     best = predicted_best(probes, gate, search, margin=0 if exact else 1)
     known = {probe.crf for probe in probes}
     finest = min(probes, key=lambda probe: probe.crf)
     if exact and finest.capped and not meets(finest, gate):
         return None  # the peak rate is used up: no finer one is better, and coarser ones are worse
+    if len(probes) >= search.probes:
+        return _beyond(probes, best, gate, search) if exact else None
     if best is None:  # the finest has been tried, or is tried now
         return None if search.finest in known else search.finest
     if best in known:
@@ -113,6 +117,19 @@ def next_probe(probes: Sequence[Probe], gate: Gate, search: Search, *, exact: bo
     upper = min((crf for crf in known if crf > best), default=None)
     between = lower is not None and upper is not None and upper - lower <= NEAR
     return None if between and not exact else best
+
+
+def _beyond(probes: Sequence[Probe], best: int | None, gate: Gate, search: Search) -> int | None:
+    """The number to encode when as many probes as planned are there and none has met the gate; None: one has, or it is hopeless.
+
+    Where a curve bends, each probe may fall just short of what the ones before it promised. Such a clip is not given up while
+    a finer number is left: at least half of the way to the finest is gone each time, so this ends.
+    """
+    last = min(probe.crf for probe in probes)
+    if best_passing(probes, gate) is not None or last == search.finest:
+        return None
+    half = (last + search.finest) // 2
+    return half if best is None else min(best, half)
 
 
 def predicted_best(probes: Sequence[Probe], gate: Gate, search: Search, *, margin: float) -> int | None:
@@ -144,8 +161,10 @@ def next_whole(curve: Curve, gate: Gate, search: Search, given: int) -> int | No
         best = predicted_best(curve.probes, gate, search, margin=1) if curve.probes else given
         return search.finest if best is None else best
     last = curve.wholes[-1]
-    if not curve.probes or meets(last, gate) or last.capped or len(curve.wholes) > WHOLE_TRIES:
+    if not curve.probes or meets(last, gate) or last.capped or last.crf == search.finest:
         return None
+    if len(curve.wholes) > WHOLE_TRIES:
+        return (last.crf + search.finest) // 2 if len(curve.wholes) == WHOLE_TRIES + 1 else search.finest
     return step_finer(curve.probes, curve.wholes, gate, search)
 
 

@@ -81,7 +81,7 @@ class Looking(Generic[Made]):
         """Look for the number by samples, confirm it on the whole; where that misses, step finer.
 
         A result that still misses the gate is the finest one that was tried, and its scores say so. At most
-        ``search.probes`` samples and ``WHOLE_TRIES`` + 1 wholes are encoded.
+        ``search.probes`` samples and ``MOST_WHOLES`` wholes are encoded.
 
         Raises:
             CinefarmError: of encoding the whole.

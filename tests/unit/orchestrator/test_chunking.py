@@ -26,10 +26,10 @@ from common.orders import (
     SplitOrder,
     Verdict,
 )
-from common.recipes import ARCHIVE
+from common.recipes import ARCHIVE, REVIEW
 from common.stages import State
 from orchestrator import work
-from orchestrator.chunk_policy import REACH, Policy, chunks_for, narrowed, next_recipe
+from orchestrator.chunk_policy import REACH, Policy, chunks_for, finer_rung, narrowed, next_recipe
 from orchestrator.dispatcher import dispatch
 from orchestrator.ledger.schema import Attempt, Chunk
 from orchestrator.planner import plan as planned
@@ -358,3 +358,10 @@ def test_chunks_of_a_cancelled_item_are_orphans(long: Long) -> None:
 
 def test_switched_off_nothing_is_cut(long: Long) -> None:
     assert [order.kind for order in long.send(replace(POLICY, after_seconds=0))] == ["transcode"]
+
+
+@pytest.mark.parametrize(("missed", "rung"), [(None, 1), (24, 1), (20, 1), (18, 2), (12, 2)])
+def test_after_a_number_that_missed_no_coarser_one_is_tried(missed: int | None, rung: int) -> None:
+    """The review profile's rungs are 23, 19 and 15; the last is always tried."""
+    given = long_plan(recipe=REVIEW.ladder[0], rungs=len(REVIEW.ladder))
+    assert finer_rung(REVIEW, given, missed) == rung

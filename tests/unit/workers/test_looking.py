@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.errors import ProgramFailed
 from common.orders import Pooled
 from common.recipes import Gate, Search, Threshold
-from workers.search import WHOLE_TRIES, Curve, Probe, meets
+from workers.search import MOST_WHOLES, Curve, Probe, meets
 from workers.target import Looking
 
 BOUNDS = Search(finest=8, start=26, coarsest=36)
@@ -80,7 +80,7 @@ def test_whatever_the_curves_a_search_ends_within_its_encodes_and_what_it_return
     work = Curved(samples, wholes)
     made, searched = Looking(work, GATE, BOUNDS, given=18).result()
     assert len(work.sampled) == len(set(work.sampled)) <= BOUNDS.probes
-    assert len(work.encoded) <= WHOLE_TRIES + 1
+    assert len(work.encoded) <= MOST_WHOLES
     assert work.encoded == sorted(set(work.encoded), reverse=True)
     assert all(BOUNDS.finest <= crf <= BOUNDS.coarsest for crf in (*work.sampled, *work.encoded))
     passing = [crf for crf in work.encoded if meets(probe(crf, wholes[crf]), GATE)]
@@ -94,7 +94,7 @@ def test_samples_that_are_too_good_cost_encodes_and_no_quality(curve: Heights, l
     work = Curved(curve, {crf: value - low for crf, value in curve.items()})
     made, _ = Looking(work, GATE, BOUNDS, given=18).result()
     if work.wholes[made] < 40:
-        assert made == BOUNDS.finest or len(work.encoded) == WHOLE_TRIES + 1
+        assert made == BOUNDS.finest
 
 
 @given(samples=curves, wholes=curves)
@@ -150,4 +150,4 @@ def test_what_was_measured_as_nothing_never_passes() -> None:
     broken = Curved(dict.fromkeys(numbers, math.nan), dict.fromkeys(numbers, math.nan))
     made, _ = Looking(broken, GATE, BOUNDS, given=18).result()
     assert not meets(probe(made, math.nan), GATE)
-    assert len(broken.encoded) <= WHOLE_TRIES + 1
+    assert len(broken.encoded) <= MOST_WHOLES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.orders import Pooled
 from common.recipes import ARCHIVE, PROFILES, Gate, Search, Threshold, fixed
 from workers.ffmpeg.sample_command import windows
-from workers.search import Probe, best_passing, next_probe, predicted_best, step_finer, straight
+from workers.search import Curve, Probe, best_passing, next_probe, next_whole, predicted_best, step_finer, straight
 
 GATE = Gate(
     thresholds=(
@@ -20,6 +20,8 @@ GATE = Gate(
         Threshold(metric="vmaf", statistic="p1", minimum=85),
     )
 )
+HALVINGS = 5
+"""From 36 to 8 in halves: 22, 15, 11, 9, 8."""
 BOUNDS = Search(finest=8, start=26, coarsest=36, probes=5)
 
 
@@ -73,9 +75,11 @@ def test_on_any_falling_curve_what_is_chosen_has_passed(steps: list[float], cros
         return probe(crf, 50, 85 + heights[min(crossing, 39)] - heights[crf])
 
     probes = search(encode)
-    assert len(probes) <= BOUNDS.probes
-    if heights[8] <= heights[min(crossing, 39)] and len(probes) < BOUNDS.probes:
-        assert best_passing(probes, GATE) is not None
+    passed = best_passing(probes, GATE)
+    assert (passed is not None) == (heights[8] <= heights[min(crossing, 39)]), (
+        "what some number passes is never given up"
+    )
+    assert len(probes) <= BOUNDS.probes + HALVINGS
 
 
 def test_samples_need_a_margin_and_the_number_between_two_near_probes_is_not_encoded() -> None:
@@ -121,3 +125,28 @@ def test_a_fixed_profile_looks_for_nothing_and_has_the_same_gate() -> None:
     assert not any(recipe.search for rung in range(len(plain.ladder)) for recipe in plain.recipes(rung))
     assert all(recipe.search for recipe in ARCHIVE.recipes(0))
     assert not any(recipe.search for recipe in ARCHIVE.recipes(1))
+
+
+def test_a_clip_whose_curve_bends_is_not_given_up_after_its_probes() -> None:
+    """The finer, the flatter: each probe falls just short of what the line through the ones before it promised."""
+    bounds = BOUNDS.model_copy(update={"finest": 10, "probes": 4})
+    probes = search(lambda crf: probe(crf, 40 - 6 * (max(0, crf - 12) / 14) ** 1.8, 99), bounds)
+    assert [one.crf for one in probes] == [26, 16, 14, 13, 11]
+    assert (found := best_passing(probes, GATE)) is not None
+    assert found.crf == 11
+
+
+def test_a_clip_that_passed_has_no_probe_too_many() -> None:
+    bounds = BOUNDS.model_copy(update={"probes": 2})
+    probes = search(lambda crf: probe(crf, 60 - crf, 99), bounds)
+    assert [one.crf for one in probes] == [26, 16]
+
+
+def test_wholes_that_fall_short_end_with_the_finest_number() -> None:
+    samples = (probe(26, 34, 99), probe(16, 40.5, 99))
+    curve = Curve(samples, (probe(16, 39, 99), probe(14, 39.5, 99), probe(13, 39.7, 99)))
+    assert next_whole(curve, GATE, BOUNDS, given=18) == 10
+    curve = Curve(samples, (*curve.wholes, probe(10, 39.9, 99)))
+    assert next_whole(curve, GATE, BOUNDS, given=18) == BOUNDS.finest
+    curve = Curve(samples, (*curve.wholes, probe(8, 39.9, 99)))
+    assert next_whole(curve, GATE, BOUNDS, given=18) is None
