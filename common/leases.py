@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from common import queues
+from common.versions import FIRST_VERSION
 
 ENDED = "ended"
 RETURNED = "returned"
@@ -76,6 +77,7 @@ class WorkerInfo:
     taken_at: float = 0.0  # Unix time of the last order or probe order that a pool process really took, s
     state: NodeState = NodeState.READY
     reason: str = ""  # why it is not ready, in words for the operator
+    reads: int = FIRST_VERSION  # the newest orders that it understands (common.versions)
 
     @property
     def offered(self) -> int:

@@ -19,8 +19,7 @@ from common.handling import Handling
 from common.header_patterns import HeaderPatterns
 from common.media import Description, Ratio, Value
 from common.recipes import Audio, Gate, Recipe
-
-WIRE_VERSION = 1
+from common.versions import FIRST_VERSION
 
 Verify = Literal["unknown", "none", "count", "sample", "all"]
 """Proof where an archive does not commit: its own count, or instances read back; unknown: counted where it can be asked."""
@@ -161,7 +160,7 @@ class Retrieval(Value):
 class OrderBase(Value):
     """What every order carries."""
 
-    version: Literal[1] = 1
+    version: int = Field(default=FIRST_VERSION, ge=1, description="lowest that reads it: set where it is sent")
     order_id: str = Field(description="one attempt at one piece of work; the lease and the attempt count hang on it")
     item_id: str
     attempt: int = Field(ge=1)
@@ -595,7 +594,7 @@ Done = Annotated[AnyDone, Field(discriminator="kind")]
 class WorkResult(Value):
     """The answer to an order: exactly one of ``done`` and ``failure``."""
 
-    version: Literal[1] = 1
+    version: int = Field(default=FIRST_VERSION, ge=1, description="lowest that reads it")
     order_id: str
     item_id: str
     attempt: int

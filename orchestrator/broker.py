@@ -17,10 +17,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from common import queues
+from common.errors import InternalFault
 from common.farm import Message, publish
 from common.leases import Lease, Leases, WorkerInfo, hold, live_workers
 from common.logs import logger
-from common.orders import AnyOrder, OrderBase, WorkResult
+from common.orders import AnyOrder, Failure, OrderBase, WorkResult
+from common.versions import FIRST_VERSION, for_wire
 from orchestrator.inbox import Inbox
 
 log = logger(__name__)
@@ -54,6 +56,10 @@ class Broker(Protocol):
 
     def slots(self) -> dict[str, int]:
         """Concurrent orders that live workers offer, by queue."""
+        ...
+
+    def reads(self, queue: str) -> int:
+        """The newest version that every live worker of a queue reads (common.versions)."""
         ...
 
     def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
@@ -135,6 +141,10 @@ class CeleryBroker:
             total.update(dict.fromkeys(worker.queues, worker.offered))
         return dict(total)
 
+    def reads(self, queue: str) -> int:
+        """See Broker. Any of them may take what lies there."""
+        return min((worker.reads for worker in self.workers() if queue in worker.queues), default=FIRST_VERSION)
+
     def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
         """See Broker.
 
@@ -163,12 +173,23 @@ class CeleryBroker:
 
 def _message(order: OrderBase, kind: str, queue: str) -> Message:
     shown = f"order {order.order_id}, item {order.item_id}, attempt {order.attempt}"
-    return Message(queues.TASK_OF_KIND[kind], {"order": order.model_dump(mode="json")}, queue, order.order_id, shown)
+    return Message(queues.TASK_OF_KIND[kind], {"order": for_wire(order)}, queue, order.order_id, shown)
 
 
 def _result(text: str) -> WorkResult | None:
+    """A result of a newer worker may say more than we know: that is left out. What cannot be read at all fails its order."""
     try:
-        return WorkResult.model_validate_json(text)
-    except ValidationError:
-        log.error("result_unreadable")
+        return WorkResult.model_validate_json(text, extra="ignore")
+    except ValidationError as error:
+        log.error("result_unreadable", errors=error.error_count())
+        return _unreadable(text)
+
+
+def _unreadable(text: str) -> WorkResult | None:
+    hint = "Upgrade the orchestrator to the workers' version (docs/upgrade.md), then retry."
+    fault = InternalFault("a worker answered what this orchestrator cannot read", hint=hint)
+    try:
+        said = json.loads(text) | {"version": FIRST_VERSION, "done": None, "failure": Failure.of(fault)}
+        return WorkResult.model_validate(said, extra="ignore")
+    except (ValueError, TypeError):
         return None

@@ -20,7 +20,8 @@ from common.logs import logger
 from common.orders import AnyOrder, Failure
 from common.stages import State, check_transition
 from common.store import ObjectStore
-from orchestrator import asking, chunking, limits, work
+from common.versions import for_wire
+from orchestrator import asking, chunking, limits, readers, work
 from orchestrator.broker import Broker
 from orchestrator.chunk_policy import Policy
 from orchestrator.fetching import Fetches
@@ -79,9 +80,14 @@ def dispatch(
     slots = broker.slots()
     sent = 0
     for queue in slots:
-        with ledger.begin() as session:
-            gate = limits.Gate(clock(), overrun_seconds)
-            orders = _fill(session, sources, queue, slots[queue], gate, policy, window, patience)
+        try:
+            with ledger.begin() as session:
+                gate = limits.Gate(clock(), overrun_seconds)
+                orders = _fill(session, sources, queue, slots[queue], gate, policy, window, patience)
+                readers.check(session, broker, queue, orders)
+        except readers.Missing as missing:
+            readers.postpone(ledger, missing.rows, clock())
+            continue
         if orders:
             broker.send_all(orders, queue)
         for order in orders:
@@ -308,6 +314,6 @@ def _open(
             kind=order.kind,
             queue=queue,
             number=order.attempt,
-            order=order.model_dump(mode="json"),
+            order=for_wire(order),
         )
     )

@@ -14,6 +14,7 @@ from common.leases import Lease
 from common.logs import logger
 from common.orders import ORDERS, Failure
 from common.stages import State, check_transition
+from common.versions import is_readable
 from orchestrator import chunking, commitment, limits
 from orchestrator.broker import Broker
 from orchestrator.dispatcher import OPEN
@@ -56,7 +57,9 @@ class Watcher:
         with self._ledger.begin() as session:
             watched = _watched(session, limits.Gate(self._clock()))
             leases = self._broker.look(seen.attempt.order_id for seen in watched)
-            unsent = [(ORDERS.validate_python(one.order), one) for one in self._judge(session, watched, leases)]
+            silent = self._judge(session, watched, leases)
+            # a newer replica's order is sent again by a newer replica
+            unsent = [(ORDERS.validate_python(one.order), one) for one in silent if is_readable(one.order)]
         for order, attempt in unsent:
             log.warning("order_sent_again", order=attempt.order_id, item=attempt.item_id)
             self._broker.send(order, attempt.kind, attempt.queue)

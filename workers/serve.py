@@ -18,6 +18,7 @@ from common.errors import EnvironmentFault
 from common.farm import make_app
 from common.leases import WorkerInfo
 from common.settings import Settings, default_cpu_slots
+from common.versions import WIRE_VERSION
 from workers.build import Worker
 from workers.capabilities import Capabilities, listed, probe
 from workers.node import Node
@@ -125,6 +126,7 @@ def describe(able: Capabilities, queues: tuple[str, ...], slots: int, name: str)
         ffmpeg=able.built.ffmpeg,
         host=host,
         started_at=time.time(),
+        reads=WIRE_VERSION,
     )
 
 

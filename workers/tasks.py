@@ -10,10 +10,10 @@ from celery.signals import worker_process_init
 
 from common import queues
 from common.forks import Limits, bind
-from common.orders import ORDERS
 from workers.attempt import perform
 from workers.build import Worker
 from workers.drain import Recall
+from workers.reading import understood
 from workers.wire import Event, Outcome, What, Wire, outcome_of
 
 
@@ -22,7 +22,9 @@ def register(app: Celery, worker: Worker, wire: Wire) -> None:
     main, recall = os.getpid(), Recall()
 
     def run(order: dict[str, Any]) -> None:
-        work, outcome, pid = ORDERS.validate_python(order), Outcome.NEUTRAL, os.getpid()
+        work, outcome, pid = understood(order, worker.keeper), Outcome.NEUTRAL, os.getpid()
+        if work is None:
+            return
         wire.say(Event(What.TAKEN, pid, work.order_id, work.item_id))
         try:
             outcome = outcome_of(perform(work, worker.work, worker.keeper, recall=recall))

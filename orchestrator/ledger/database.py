@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from common.errors import PolicyError
 from common.logs import logger
+from orchestrator.ledger.compatibility import is_newer
 from orchestrator.ledger.locks import lock_transaction
 
 log = logger(__name__)
@@ -137,13 +138,18 @@ def _own_options(url: URL) -> tuple[str, ...]:
 
 
 def migrate(engine: Engine) -> None:
-    """Run every migration that this ledger has not seen; of several replicas that start together, one does."""
+    """Run every migration that this ledger has not seen; of several replicas that start together, one does.
+
+    Raises:
+        PolicyError: a newer release migrated it, and does not let this one work on it (orchestrator.ledger.compatibility).
+    """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with engine.begin() as connection:
         lock_transaction(connection, "migrate")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if not is_newer(connection, config):
+            command.upgrade(config, "head")
 
 
 def _configure_sqlite(connection: SqliteConnection, _record: Any) -> None:

@@ -494,3 +494,11 @@ class Errand(Base):
     pages: Mapped[int] = mapped_column(Integer, default=0)  # of items, in the object store
     result: Mapped[dict[str, Any] | None]
     failure: Mapped[dict[str, Any] | None]
+
+
+class Compatibility(Base):
+    """One row: the oldest revision whose code may work on this ledger (orchestrator.ledger.compatibility)."""
+
+    __tablename__ = "compatibility"
+
+    oldest: Mapped[str] = mapped_column(String(16), primary_key=True)

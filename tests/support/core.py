@@ -16,6 +16,7 @@ from common.orders import Done, Failure, OrderBase, TranscodeDone, Verdict, Work
 from common.recipes import ARCHIVE
 from common.stages import State
 from common.store.folder import FolderStore
+from common.versions import WIRE_VERSION
 from orchestrator.dispatcher import dispatch
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.schema import Attempt, Item, Job, now
@@ -34,6 +35,7 @@ class MemoryBroker:
     queued: set[str] = field(default_factory=set)
     leases: dict[str, Lease] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    oldest: int = WIRE_VERSION
 
     def send(self, order: OrderBase, kind: str, queue: str) -> None:
         self.sent.append(order)
@@ -54,6 +56,9 @@ class MemoryBroker:
 
     def slots(self) -> dict[str, int]:
         return self.offered
+
+    def reads(self, queue: str) -> int:
+        return self.oldest
 
     def receive(self, handle: Callable[[Sequence[WorkResult]], None], *, seconds: float) -> int:
         return 0
