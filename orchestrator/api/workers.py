@@ -36,6 +36,7 @@ _WORKER: dict[str, Any] = {
     "host": "node1",
     "started_at": "2026-11-24T06:00:00+00:00",
     "taken_at": "2026-11-24T08:10:00+00:00",
+    "reads": 2,
 }
 
 
@@ -57,6 +58,7 @@ class WorkerAnswer(BaseModel):
     host: str
     started_at: datetime
     taken_at: datetime | None = Field(description="when it last took an order")
+    reads: int = Field(description="newest version of orders that it reads (docs/upgrade.md)")
 
     @classmethod
     def of(cls, info: WorkerInfo) -> WorkerAnswer:
@@ -75,6 +77,7 @@ class WorkerAnswer(BaseModel):
             host=info.host,
             started_at=datetime.fromtimestamp(info.started_at, UTC),
             taken_at=datetime.fromtimestamp(info.taken_at, UTC) if info.taken_at else None,
+            reads=info.reads,
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -167,6 +169,27 @@ def test_a_message_that_is_no_result_is_dropped_and_the_next_is_read(broker: Cel
     while not seen:
         broker.receive(seen.extend, seconds=5)
     assert seen == [result()]
+
+
+def received(broker: CeleryBroker, redis: Redis, said: dict[str, Any]) -> WorkResult:
+    redis.lpush(queues.ORCHESTRATOR, json.dumps(said))
+    seen: list[WorkResult] = []
+    while not seen:
+        broker.receive(seen.extend, seconds=5)
+    return seen[0]
+
+
+def test_a_result_of_a_newer_worker_is_read_without_what_is_not_known(broker: CeleryBroker, redis: Redis) -> None:
+    said = result().model_dump(mode="json")
+    newer = said | {"version": 99, "mood": "good", "done": said["done"] | {"colour": "blue"}}
+    assert received(broker, redis, newer).model_copy(update={"version": 1}) == result()
+
+
+def test_a_result_that_cannot_be_read_fails_its_order_and_says_what_to_do(broker: CeleryBroker, redis: Redis) -> None:
+    failed = received(broker, redis, result().model_dump(mode="json") | {"done": {"kind": "polish"}})
+    assert failed.failure is not None
+    assert (failed.order_id, failed.failure.code) == ("o1", "InternalFault")
+    assert "Upgrade the orchestrator" in failed.failure.hint
 
 
 def test_a_broker_that_is_away_is_a_connection_error() -> None:
