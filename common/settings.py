@@ -251,6 +251,21 @@ class Settings(BaseSettings):
         default=None, description="Ed25519 private key (PEM) that signs the seals; none: they are chained, not signed"
     )
 
+    audit_syslog_url: str = Field(
+        default="",
+        description="collector of DICOM audit messages: syslog+tls://host[:6514]; empty: none (docs/audit.md)",
+    )
+    audit_syslog_ca_file: Path | None = Field(
+        default=None, description="PEM bundle that signs the collector; default: certifi's"
+    )
+    audit_syslog_cert_file: Path | None = Field(
+        default=None, description="our client certificate (PEM, with its chain), for a collector that asks for one"
+    )
+    audit_syslog_key_file: Path | None = Field(default=None, description="private key of audit_syslog_cert_file (PEM)")
+    audit_source: str = Field(
+        default="", description="AuditSourceID of our audit messages; default: name of the machine"
+    )
+
     dicom_ae_title: str = Field(
         default="CINEFARM", max_length=16, description="our Application Entity title (PS3.5 6.2, AE)"
     )

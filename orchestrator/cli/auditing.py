@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -83,6 +84,66 @@ def seal(state: State = None) -> int:
         newest = head(session)
     print(f"{newest.number}:{newest.link}" if newest else "nothing is sealed yet")  # noqa: T201 the answer
     print(f"{rows} rows sealed now", file=sys.stderr)  # noqa: T201
+    return 0
+
+
+@audit.command("export")
+def export(
+    form: Annotated[
+        Literal["json", "dicom"],
+        typer.Option("--format", help="json: every record; dicom: DICOM audit messages, one a line"),
+    ] = "json",
+    send: Annotated[
+        bool, typer.Option("--send", help="send to CINEFARM_AUDIT_SYSLOG_URL what it lacks, in place of printing")
+    ] = False,
+    state: State = None,
+) -> int:
+    """Print all sealed records on stdout, or send audit messages to the collector now (a service does so by itself)."""
+    from orchestrator.ledger.events import Happened, happened
+    from orchestrator.trust import exporting
+
+    settings, ledger = _settings(state), _ledger(state)
+    source = settings.audit_source or socket.gethostname()
+    if send:
+        collector = exporting.collector_of(settings)
+        if collector is None:
+            raise typer.BadParameter("CINEFARM_AUDIT_SYSLOG_URL names no collector")
+        sent = exporting.export(ledger, collector, url=settings.audit_syslog_url, source=source)
+        print(f"{sent} messages sent", file=sys.stderr)  # noqa: T201
+        return 0
+    with ledger.begin() as session:
+        happened(session, Happened.EXPORTED, format=form)
+    lines = exporting.json_lines(ledger) if form == "json" else exporting.dicom_lines(ledger, source)
+    for each in lines:
+        sys.stdout.buffer.write(each)
+    return 0
+
+
+@audit.command("prune")
+def prune(
+    before: Annotated[
+        str, typer.Option("--before", metavar="DATE", help="records that are all older, e.g. 2020-01-01 (UTC)")
+    ],
+    archive: Annotated[
+        Path, typer.Option("--archive", metavar="DIR", help="where they go first, a file for each sealed range")
+    ],
+    state: State = None,
+) -> int:
+    """Move old records out of the ledger into files; the chain keeps a link that says so, and `verify` still holds."""
+    from datetime import UTC, datetime
+
+    from orchestrator.trust.keys import load_signer
+    from orchestrator.trust.pruning import prune as pruned
+
+    try:
+        moment = datetime.fromisoformat(before)
+    except ValueError as error:
+        raise typer.BadParameter("write a date as 2020-01-01") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    settings = _settings(state)
+    signer = load_signer(settings.audit_key_file)
+    rows = pruned(_ledger(state), moment, archive, signer, collector=settings.audit_syslog_url)
+    print(f"{rows} records moved to {archive}")  # noqa: T201 the answer
     return 0
 
 

@@ -88,6 +88,9 @@ class Job(Base):
     window_policy: Mapped[str] = mapped_column(String(8), default="finish")  # finish or stop what runs when it closes
     patience_seconds: Mapped[float] = mapped_column(Float, default=0.0)  # for a peer that is away
     halted: Mapped[bool] = mapped_column(default=False)  # paused, and what runs is stopped as well
+    site: Mapped[str] = mapped_column(
+        String(64), default=""
+    )  # whose job it is, where tokens are bound to sites; empty: nobody's
 
 
 _CAUSED, _STUDIED = text("cause IS NOT NULL"), text("study_uid IS NOT NULL")
@@ -409,6 +412,33 @@ class Seal(Base):
     link: Mapped[str] = mapped_column(String(64))  # SHA-256 of all of the above
     key: Mapped[str] = mapped_column(String(64), default="")  # SHA-256 of the public key; empty: not signed
     signature: Mapped[bytes] = mapped_column(LargeBinary, default=b"")  # Ed25519 over the link
+
+
+class Exported(Base):
+    """How far a collector of audit messages has got the records of one table (orchestrator.trust.exporting)."""
+
+    __tablename__ = "exported"
+
+    collector: Mapped[str] = mapped_column(String(300), primary_key=True)
+    covers: Mapped[str] = mapped_column(String(16), primary_key=True)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Token(Base):
+    """A token of the API that was made with ``cinefarm token`` (orchestrator.ledger.tokens)."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))  # who it was given to; stands in the record of decisions
+    digest: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256 of the token, hexadecimal
+    role: Mapped[str] = mapped_column(String(16))
+    sites: Mapped[list[str] | None]  # whose jobs it may see and steer; None: all
+    made_at: Mapped[datetime] = mapped_column(default=now)
+    made_by: Mapped[str] = mapped_column(String(128))
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class QueueLimit(Base):

@@ -58,14 +58,14 @@ class _Verifier:
     ) -> None:
         self._ledger, self._keys, self._noted, self._told = ledger, {key.name: key for key in keys}, noted, told
         self.findings = Findings()
-        self._pruned: dict[str, list[tuple[int, int]]] = {name: [] for name in TABLES}
+        self._pruned: dict[tuple[str, int, int], str] = {}  # table, first and last id → digest
         self._next = dict.fromkeys(TABLES, 1)
 
     def run(self) -> Findings:
         with self._ledger() as session:
-            cut = select(Seal.covers, Seal.first_id, Seal.last_id).where(Seal.kind == "pruned")
-            for covers, first, last in session.execute(cut):
-                self._pruned.setdefault(covers, []).append((first, last))
+            cut = select(Seal.covers, Seal.first_id, Seal.last_id, Seal.digest).where(Seal.kind == "pruned")
+            for covers, first, last, digest in session.execute(cut):
+                self._pruned[covers, first, last] = digest
         previous, number, found = START, 0, not self._noted
         for seal in self._seals():
             self._chained(seal, previous, number + 1)
@@ -130,7 +130,8 @@ class _Verifier:
                 self._rows(seal)
 
     def _is_pruned(self, seal: Seal) -> bool:
-        return any(first <= seal.first_id and seal.last_id <= last for first, last in self._pruned[seal.covers])
+        """Its rows may be gone: a later link says so, with the digest of what left."""
+        return self._pruned.get((seal.covers, seal.first_id, seal.last_id)) == seal.digest
 
     def _rows(self, seal: Seal) -> None:
         """Rows and marks side by side, both in the order of ids."""

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
+from support.owner import as_owner
 
 from orchestrator.ledger.database import Sessions
 from orchestrator.ledger.decisions import What, decided
@@ -40,17 +41,6 @@ def sealed(ledger: Sessions) -> Sessions:
 def checked(ledger: Sessions, **how: object) -> tuple[Findings, list[Fault]]:
     faults: list[Fault] = []
     return verify(ledger, told=faults.append, **how), faults  # type: ignore[arg-type]
-
-
-def as_owner(ledger: Sessions, table: str, statement: object) -> None:
-    """As whoever owns the database may: without its triggers."""
-    with ledger.begin() as session:
-        if session.get_bind().dialect.name == "postgresql":
-            session.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
-        else:
-            for trigger in (f"{table}_unchanged", f"{table}_kept"):
-                session.execute(text(f"DROP TRIGGER {trigger}"))
-        session.execute(statement)  # type: ignore[call-overload]
 
 
 def test_what_nobody_touched_is_intact(sealed: Sessions) -> None:
