@@ -181,14 +181,29 @@ def _from_vector(dataset: Dataset, frames: int) -> Timing | None:
         return None
     spread = max(increments) - min(increments)
     digits = min(int(increment.as_tuple().exponent) for increment in increments)
-    mean = sum(map(Fraction, increments), Fraction()) / len(increments)
-    if spread <= Decimal(1).scaleb(digits) or len(texts) != frames:
+    unit, total = Decimal(1).scaleb(digits), sum(map(Fraction, increments), Fraction())
+    mean = total / len(increments)
+    if 0 < spread <= unit:
+        return Timing(_rate_of_running_times(total, len(increments), Fraction(unit)), None, "FrameTimeVector")
+    if not spread or len(texts) != frames:
         # increments of running rounded times: their mean is as much finer as there are tens of them
         fine = max(-digits, 0) + len(str(len(increments))) - 1
         text = f"{float(mean):.{fine}f}" if spread else str(increments[0])
         return Timing(rate_of_period(text), None, "FrameTimeVector")
     rate = (1000 / mean).limit_denominator(_LARGEST_DENOMINATOR)
     return Timing(rate, tuple(float(text) for text in texts), "FrameTimeVector")
+
+
+def _rate_of_running_times(total: Fraction, frames: int, unit: Fraction) -> Fraction:
+    """The rate whose running times, rounded or cut off to a unit, lead to this total of ms over so many frames.
+
+    A broadcast rate is taken when its own total rounds to it, before one whose total is cut off to it; others give the mean.
+    """
+    for below, above in ((unit / 2, unit / 2), (unit, Fraction())):
+        near = [rate for rate in BROADCAST_RATES if total - above <= frames * 1000 / rate < total + below]
+        if near:
+            return min(near, key=lambda rate: (abs(frames * 1000 / rate - total), rate.denominator))
+    return (1000 * frames / total).limit_denominator(_LARGEST_DENOMINATOR)
 
 
 def _from_duration(dataset: Dataset, frames: int) -> Timing | None:

@@ -79,6 +79,10 @@ def test_a_written_rate_is_read_back(rate: Fraction) -> None:
 
 
 @given(st.lists(st.floats(min_value=10, max_value=900), min_size=2, max_size=40))
+@example([10.0, 11.0])
+@example([16.0, 16.0])
+@example([20.0, 21.0])
+@example([16.0, 17.0, 17.0, 16.0])
 @settings(deadline=None, max_examples=60)
 def test_a_written_vector_is_read_back(increments: list[float]) -> None:
     vector = (0.0, *(round(value, 2) for value in increments))
@@ -89,8 +93,36 @@ def test_a_written_vector_is_read_back(increments: list[float]) -> None:
     assert "FrameTime" not in dataset
     timing = read_timing(dataset, len(vector))
     assert timing.vector_ms is None or timing.vector_ms == vector
+    if len(set(vector[1:])) == 1:  # one period, as Frame Time has it: 16 may be 16.667 cut off
+        assert timing.frame_rate == rate_of_period(dataset.FrameTimeVector[1].original_string)
+        return
     mean = sum(vector) / len(increments)
     assert float(timing.frame_rate) == pytest.approx(1000 / mean, rel=0.02)
+
+
+@given(st.integers(10, 900), st.lists(st.integers(0, 1), min_size=2, max_size=40))
+@settings(deadline=None, max_examples=60)
+def test_increments_that_differ_by_their_last_digit_keep_their_mean(least: int, more: list[int]) -> None:
+    """Few frames of whole ms: 10 and 11 ms are 95 frames/s, not 100."""
+    increments, count = [float(least + one) for one in more], len(more)
+    dataset = header(count + 1)
+    write_timing(dataset, Fraction(25), (0.0, *increments))
+    rate = read_timing(dataset, count + 1).frame_rate
+    assert abs(1000 * count / rate - Fraction(sum(increments))) <= 1
+
+
+@pytest.mark.parametrize("rate", BROADCAST_RATES)
+@pytest.mark.parametrize("cut_off", [False, True])
+@pytest.mark.parametrize("frames", [3, 7, 30, 500])
+def test_running_times_in_whole_ms_give_their_rate_back(rate: Fraction, frames: int, cut_off: bool) -> None:
+    """Rounded or cut off, as equipment does it; rates a thousandth apart are told apart by long vectors alone."""
+    exact = [1000 * n / rate for n in range(frames)]
+    shown = [int(time) if cut_off else round(time) for time in exact]
+    dataset = header(frames)
+    dataset.FrameTimeVector = ["0", *(str(after - before) for before, after in pairwise(shown))]
+    dataset.FrameIncrementPointer = 0x00181065
+    found = read_timing(dataset, frames).frame_rate
+    assert float(found) == pytest.approx(float(rate), rel=0.03 if frames < 10 else 2e-3)
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9))
