@@ -6,9 +6,11 @@ settb, setpts   constant rate: frame n stands at exactly n; variable rate: the s
                 or beside kept sound from where the video starts
 scale           the colour rules (colour.py) and non-square pixels baked in; always enlarges, so no sample is lost;
                 chroma comes from where the source has it and goes where an untagged H.264 stream has it
-transpose, flip the rotation that players were asked to do, done
+transpose, flip the rotation that players were asked to do, done in 4:4:4: chroma of 4:2:0 lies beside the left luma sample,
+                and a picture turned as it is has it above, below or to the right, where no decoder looks for it
 pad, fillborders odd sizes grow to even ones (4 lines for interlaced) by repeating the last row and column; in 4:4:4,
                 since FFmpeg's pad would round an odd 4:2:0 picture down and paint its last row and column black
+scale           chroma is reduced once the picture stands upright and has its size
 setparams       every tag written, so that encoder and measurement see one and the same picture
 Interlaced stays interlaced unless the policy says otherwise: H.264 High up to level 4.1 carries fields.
 """
@@ -121,15 +123,14 @@ def conversion(
     deep = "10le" if bits == 10 else ""
     told = (Filter("sidedata", (("mode", "delete"), ("type", "STEREO3D"))),) if packing is not None else ()
     before = (*told, *woven, *(evened or _timing(picture, time_base, keep_start)), *mapped)
-    upright = (
-        *((Filter("hflip"),) if picture.mirrored else ()),
-        *(Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation]),
-    )
-    scaled = _scale(picture, rule, square, f"yuv420p{deep}" if turned == padded else f"yuv444p{deep}")
+    upright = _upright(picture)
+    in_place = turned == padded and upright in ((), _UPSIDE_DOWN)
+    scaled = _scale(picture, rule, square, f"yuv420p{deep}" if in_place else f"yuv444p{deep}")
     after = (
         *scaled,
         *upright,
-        *_pad(picture.scan, rule.tags, turned, padded, f"yuv420p{deep}"),
+        *_enlarged(turned, padded),
+        *(() if in_place else _reduced(picture.scan, rule.tags, padded, f"yuv420p{deep}")),
         *_tags(picture.scan, rule.tags, pixel_aspect or Fraction(1)),
     )
     interlaced = picture.scan is not Scan.PROGRESSIVE
@@ -174,11 +175,21 @@ def _samples_in(picture: Picture, rule: Colour) -> dict[str, str]:
     }
 
 
-def _pad(scan: Scan, tags: Tags, size: tuple[int, int], padded: tuple[int, int], form: str) -> tuple[Filter, ...]:
-    if size == padded:
-        return ()
-    reduced = _swscale(scan, padded, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, form)
-    return (*_enlarged(size, padded), *reduced)
+_UPSIDE_DOWN = (Filter("vflip"),)
+"""Chroma lies half-way between two rows, so it stays where it belongs."""
+
+
+def _upright(picture: Picture) -> tuple[Filter, ...]:
+    """What players were asked to do: mirrored first, then turned."""
+    if picture.mirrored and picture.rotation == 180:
+        return _UPSIDE_DOWN
+    turns = (Filter(name, (("dir", value),) if value else ()) for name, value in _TURNS[picture.rotation])
+    return (*((Filter("hflip"),) if picture.mirrored else ()), *turns)
+
+
+def _reduced(scan: Scan, tags: Tags, size: tuple[int, int], form: str) -> tuple[Filter, ...]:
+    """From whole chroma to what the stream holds."""
+    return _swscale(scan, size, {"in_color_matrix": tags.matrix, "in_range": "limited"}, tags, form)
 
 
 def _enlarged(size: tuple[int, int], padded: tuple[int, int]) -> tuple[Filter, ...]:
