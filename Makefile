@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 IMAGE_PYTHON ?= 3.13
 
-.PHONY: env demo test check bench chaos confusion matrix lock peers wheels images-prove clean help
+.PHONY: env demo test check bench chaos confusion matrix lock peers wheels images-prove version release-notes wheel sbom clean help
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
 
 env: $(STAMP)  ## make .venv from the locked, hashed dependency list
 
@@ -58,6 +58,19 @@ wheels: $(STAMP)  ## every wheel that the images need, for a build without an in
 
 images-prove: wheels  ## run the images' install steps in a clean Debian tree, and the farm in it (root, debootstrap)
 	k8s/images/prove.sh
+
+version:  ## VERSION=1.2.3: write the version wherever it has to stand (the package, image labels, compose.yaml, k8s/)
+	@echo "$(VERSION)" | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+((a|b|rc)[0-9]+)?' || { echo "VERSION=1.2.3, please"; exit 2; }
+	sed -i 's/^__version__ = ".*"/__version__ = "$(VERSION)"/' common/__init__.py
+	sed -i 's/^ARG VERSION=.*/ARG VERSION=$(VERSION)/' Dockerfile
+	sed -i -E 's|(image: cinefarm/[a-z-]+):.*|\1:$(VERSION)|' compose.yaml
+	grep -rlE 'name: cinefarm/' k8s --include=kustomization.yaml | xargs sed -i -E '/name: cinefarm\//s/newTag: [^ }]+/newTag: $(VERSION)/'
+
+wheel: $(STAMP)  ## dist/: the wheel, as `pip install` takes it; nothing is asked of an index
+	$(BIN)/python -c "from hatchling.build import build_wheel; print('dist/' + build_wheel('dist'))"
+
+release-notes:  ## VERSION=1.2.3: what CHANGELOG.md says of a release; without VERSION: what is not released yet
+	@awk -v want="[$(or $(VERSION),Unreleased)]" '/^## /{on = index($$0, want) > 0; found = found || on} on; END{exit !found}' CHANGELOG.md || { echo "CHANGELOG.md has no [$(or $(VERSION),Unreleased)]"; exit 1; }
 
 clean:  ## forget the environment
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
