@@ -27,11 +27,17 @@ RUN ./k8s/images/application.sh
 FROM base AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG DEBIAN
 LABEL org.opencontainers.image.title="Cinefarm" \
       org.opencontainers.image.description="A transcoding worker farm for DICOM video" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.vendor="Cinefarm maintainers" \
+      org.opencontainers.image.base.name="docker.io/library/${DEBIAN}" \
+      org.cyclonedx.sbom="/opt/cinefarm/sbom.cdx.json"
 COPY --from=build /opt/cinefarm /opt/cinefarm
 # the last of these is a folder, no secret
 # hadolint ignore=DL3064

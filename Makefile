@@ -69,6 +69,14 @@ version:  ## VERSION=1.2.3: write the version wherever it has to stand (the pack
 wheel: $(STAMP)  ## dist/: the wheel, as `pip install` takes it; nothing is asked of an index
 	$(BIN)/python -c "from hatchling.build import build_wheel; print('dist/' + build_wheel('dist'))"
 
+sbom: $(STAMP)  ## dist/: a bill of materials (CycloneDX 1.6) of what the images install, from the lock; nothing is asked of an index
+	@mkdir -p dist
+	@version=$$($(BIN)/python -c 'from common import __version__; print(__version__)') && \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml > dist/pyproject.toml && \
+	$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject dist/pyproject.toml --output-reproducible --sv 1.6 \
+		--output-format JSON --output-file dist/cinefarm-$$version.cdx.json k8s/images/requirements.lock 2>/dev/null && \
+	rm dist/pyproject.toml && echo dist/cinefarm-$$version.cdx.json
+
 release-notes:  ## VERSION=1.2.3: what CHANGELOG.md says of a release; without VERSION: what is not released yet
 	@awk -v want="[$(or $(VERSION),Unreleased)]" '/^## /{on = index($$0, want) > 0; found = found || on} on; END{exit !found}' CHANGELOG.md || { echo "CHANGELOG.md has no [$(or $(VERSION),Unreleased)]"; exit 1; }
 

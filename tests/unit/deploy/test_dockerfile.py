@@ -48,3 +48,33 @@ def test_the_images_lock_is_the_projects() -> None:
     everything = set(re.findall(r"^([\w.-]+==[\w.]+)", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE))
     image = {f"{name}=={version}" for name, version in pinned("k8s/images/requirements.lock").items()}
     assert image <= everything
+
+
+def test_an_image_says_what_it_is_of_what_and_where_its_bill_of_materials_lies() -> None:
+    runtime = next(stage for stage in re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE) if " AS runtime" in stage)
+    labels = dict(re.findall(r'([\w.]+)="([^"]*)"', runtime))
+    own = {name.removeprefix("org.opencontainers.image.") for name in labels}
+    assert own >= {"title", "description", "licenses", "version", "revision", "created", "vendor", "base.name"}
+    assert (
+        (ROOT / "pyproject.toml")
+        .read_text(encoding="utf-8")
+        .count(f'license = "{labels["org.opencontainers.image.licenses"]}"')
+    )
+    application = (ROOT / "k8s/images/application.sh").read_text(encoding="utf-8")
+    assert f"--output-file {labels['org.cyclonedx.sbom']}" in application
+    arguments = set(re.findall(r"\$\{(\w+)\}", " ".join(labels.values())))
+    assert arguments == {"VERSION", "REVISION", "CREATED", "DEBIAN"}
+    assert all(re.search(rf"^ARG {name}", runtime, flags=re.MULTILINE) for name in arguments)
+
+
+def test_the_base_is_pinned_to_a_day() -> None:
+    assert re.search(r"^ARG DEBIAN=debian:\w+-20\d{6}-slim", DOCKERFILE, flags=re.MULTILINE)
+    parents = {line.split()[1] for line in DOCKERFILE.splitlines() if line.startswith("FROM ")}
+    assert parents == {"${DEBIAN}", "base", "runtime", "worker"}
+
+
+def test_every_image_is_asked_for_its_health() -> None:
+    assert re.search(r'^HEALTHCHECK .* CMD \["/opt/cinefarm/bin/cinefarm-alive"\]', DOCKERFILE, flags=re.MULTILINE)
+    assert "install -m 0755 k8s/images/alive.sh /opt/cinefarm/bin/cinefarm-alive" in (
+        ROOT / "k8s/images/application.sh"
+    ).read_text(encoding="utf-8")
