@@ -17,7 +17,8 @@ MAX_MOOV_BYTES = 64 << 20
 MAX_BOXES = 200_000
 """Most top-level boxes: a day of fragments of one second."""
 
-__all__ = ["MAX_BOXES", "MAX_MOOV_BYTES", "Box", "Mp4Layout", "Track", "TruncatedMp4Error", "read_layout", "read_moov"]
+__all__ = ["MAX_BOXES", "MAX_MOOV_BYTES", "Box", "Mp4Layout", "Track", "TruncatedMp4Error"]
+__all__ += ["index_first", "read_layout", "read_moov"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,18 @@ def read_layout(f: BinaryIO) -> Mp4Layout:
     if layout.end_of_samples > size:
         raise TruncatedMp4Error(f"samples reach to byte {layout.end_of_samples}, the file ends at {size}")
     return layout
+
+
+def index_first(f: BinaryIO) -> bool:
+    """Whether moov stands before the first mdat of the file ``f`` (seekable); box headers up to there are all that is read.
+
+    Raises:
+        TruncatedMp4Error, BitstreamError: no MP4, or neither of the two in it.
+    """
+    for box in _top_level(f, f.seek(0, 2)):
+        if box.type in ("moov", "mdat"):
+            return box.type == "moov"
+    raise BitstreamError("the file has no moov box")
 
 
 def read_moov(f: BinaryIO, box: Box) -> memoryview:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,12 @@ from orchestrator.dicomweb.attributes import (
     SOP_UID,
     STUDY_DATE,
     STUDY_UID,
+    Level,
     Match,
     values_of,
 )
 from orchestrator.dicomweb.query import Query
-from orchestrator.ledger.database import Sessions
+from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
 log = logger(__name__)
@@ -67,42 +69,42 @@ class Found:
     complete: bool  # every result of the farm was looked at
 
 
-def find(ledger: Sessions, store: ObjectStore, query: Query) -> Found:
+def find(farm: Farm, query: Query) -> Found:
     """One page of a search.
 
     Raises:
         StoreFault: the store is away while attributes are read from it.
     """
     asks_values = any(match.tag not in _UIDS for match in query.matches)
-    whole = complete(ledger, store) if asks_values else True
-    with ledger() as session:
+    whole = complete(farm) if asks_values else True
+    with farm.reading() as session:
         rows = list(_page(session, query, query.limit + 1))
     shown = rows[: query.limit]
-    if any(row.attributes is None for row in shown):
-        complete(ledger, store, [row.key for row in shown if row.attributes is None])
-        with ledger() as session:
+    if not asks_values and shown:
+        whole = complete(farm, {row.study_uid for row in shown})
+        with farm.reading() as session:
             by_key = {row.key: row for row in session.scalars(_of_keys(row.key for row in shown))}
         shown = [by_key.get(row.key, row) for row in shown]
     return Found(tuple(shown), len(rows) > query.limit, whole)
 
 
-def complete(ledger: Sessions, store: ObjectStore, keys: list[str] | None = None) -> bool:
-    """Read the attributes of new results (None: of all) from the store into the ledger; False: time was over before all were.
+def complete(farm: Farm, studies: Collection[str] | None = None) -> bool:
+    """Read the attributes of new results (None: of all studies) from the store into the ledger; False: time was over before.
 
     Raises:
         StoreFault: the store is away.
     """
     end = time.monotonic() + COMPLETE_SECONDS
+    wanted = select(StoredInstance.key).where(StoredInstance.attributes.is_(None)).limit(PAGE)
+    if studies is not None:
+        wanted = wanted.where(StoredInstance.study_uid.in_(studies))
     while time.monotonic() < end:
-        wanted = select(StoredInstance.key).where(StoredInstance.attributes.is_(None))
-        if keys is not None:
-            wanted = wanted.where(StoredInstance.key.in_(keys))
-        with ledger() as session:
-            page = list(session.scalars(wanted.limit(PAGE)))
+        with farm.reading() as session:
+            page = list(session.scalars(wanted))
         if not page:
             return True
-        read = [(key, _attributes(store, key)) for key in page]
-        with ledger.begin() as session:
+        read = [(key, _attributes(farm.store, key)) for key in page]
+        with farm.ledger.begin() as session:
             for key, attributes in read:
                 columns = {"attributes": attributes, **_columns(attributes)}
                 session.execute(update(StoredInstance).where(StoredInstance.key == key).values(**columns))
@@ -148,20 +150,31 @@ class Contents:
     classes: tuple[str, ...]
 
 
-def contents(session: Session, study: str, series: str | None = None) -> Contents:
-    """Counted over all viewable instances of a study or a series."""
-    where = [StoredInstance.study_uid == study]
-    if series is not None:
-        where.append(StoredInstance.series_uid == series)
+def contents(session: Session, level: Level, rows: Sequence[StoredInstance]) -> dict[tuple[str, ...], Contents]:
+    """What the studies or series of these rows hold, by their UIDs; counted over all viewable instances."""
+    if level is Level.INSTANCE or not rows:
+        return {}
+    keys = _KEYS[: level + 1]
+    where = [column.in_({getattr(row, column.key) for row in rows}) for column in keys]
     counts = select(
-        func.count(StoredInstance.series_uid.distinct()), func.count(StoredInstance.sop_instance_uid.distinct())
+        *keys, func.count(StoredInstance.series_uid.distinct()), func.count(StoredInstance.sop_instance_uid.distinct())
     )
-    number, total = session.execute(counts.where(*where)).one()
-    kinds = session.execute(select(StoredInstance.modality, StoredInstance.sop_class_uid).where(*where).distinct())
-    pairs = kinds.all()
-    return Contents(
-        number, total, tuple(sorted({one for one, _ in pairs if one})), tuple(sorted({one for _, one in pairs if one}))
-    )
+    counted = dict[tuple[str, ...], tuple[int, int]]()
+    for *key, series, total in session.execute(counts.where(*where).group_by(*keys)):
+        counted[tuple(key)] = series, total
+    kinds = select(*keys, StoredInstance.modality, StoredInstance.sop_class_uid).where(*where).distinct()
+    modalities, classes = defaultdict[tuple[str, ...], set[str]](set), defaultdict[tuple[str, ...], set[str]](set)
+    for *key, modality, sop_class in session.execute(kinds):
+        modalities[tuple(key)].add(modality)
+        classes[tuple(key)].add(sop_class)
+    return {
+        key: Contents(series, total, _named(modalities[key]), _named(classes[key]))
+        for key, (series, total) in counted.items()
+    }
+
+
+def _named(values: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(values - {""}))
 
 
 def _page(session: Session, query: Query, most: int) -> Iterator[StoredInstance]:

@@ -4,4 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-router = APIRouter()
+from orchestrator.dicomweb import bulk, metadata, rendered, retrieve, search
+
+router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
+for each in (search, metadata, retrieve, rendered, bulk):
+    router.include_router(each.router)

@@ -9,18 +9,16 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from common.orders import Path
-from common.store import ObjectStore
 from orchestrator import deciding
+from orchestrator.api.byte_ranges import respond, stored
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.ledger.schema import Item
 from orchestrator.web.charts_of import ItemCharts, item_charts
 from orchestrator.web.jobs import profile_names
 from orchestrator.web.pictures import Frame, picture_name, worst_frames
-from orchestrator.web.playing import stream_of
+from orchestrator.web.playing import playing
 from orchestrator.web.queries.item import ItemView, evidence_of, read, scores_of
 from orchestrator.web.queries.items import job_names
-from orchestrator.web.ranges import ranged, stored_bytes
 from orchestrator.web.render import page
 from orchestrator.web.timeline import timeline
 
@@ -58,13 +56,14 @@ def item(request: Request, farm: FarmOf, item_id: str) -> Response:
         job_name=name,
         evidence=_evidence(farm, view),
         events=timeline(view),
-        video=_video(farm.store, view),
+        video=playing(farm.store, view),
         undecided=view.item.state in deciding.SET_ASIDE,
         why_not=deciding.not_acceptable(view.item),
         profiles=profile_names(),
     )
 
 
+@router.head("/withheld.mp4")
 @router.get("/withheld.mp4")
 def withheld(request: Request, farm: FarmOf, item_id: str) -> Response:
     """The stream of a result that missed its gate, to be looked at."""
@@ -72,23 +71,11 @@ def withheld(request: Request, farm: FarmOf, item_id: str) -> Response:
         made = read(session, _item(session, item_id)).made
     if made is None or not made.withheld_key:
         raise HTTPException(404, "Nothing is kept of this item.")
-    return stored_bytes(farm.store, made.withheld_key, "video/mp4", request.headers.get("range", ""))
-
-
-@router.get("/result.mp4")
-def result(request: Request, farm: FarmOf, item_id: str) -> Response:
-    """The video inside the first stored instance of a result."""
-    with farm.reading() as session:
-        made = read(session, _item(session, item_id)).made
-    if made is None or not made.instances:
-        raise HTTPException(404, "Nothing is stored of this item.")
-    stream = stream_of(farm.store, made.instances[0].instance_key)
-    asked = request.headers.get("range", "")
-    return ranged(stream.length, lambda first, last: stream.read(farm.store, first, last), "video/mp4", asked)
+    return respond(request, stored(farm.store, made.withheld_key, "video/mp4"))
 
 
 @router.get("/worst/{number}.jpg")
-def picture(farm: FarmOf, item_id: str, number: int) -> Response:
+def picture(request: Request, farm: FarmOf, item_id: str, number: int) -> Response:
     """One of the worst frames: source, result and difference in one picture."""
     with farm.reading() as session:
         made = read(session, _item(session, item_id)).made
@@ -96,7 +83,7 @@ def picture(farm: FarmOf, item_id: str, number: int) -> Response:
     key = next((key for key in made.evidence_keys if key.endswith("/evidence.json")), "") if made else ""
     if not name or not key:
         raise HTTPException(404, "There is no such picture.")
-    return stored_bytes(farm.store, key.removesuffix("evidence.json") + name, "image/jpeg", "")
+    return respond(request, stored(farm.store, key.removesuffix("evidence.json") + name, "image/jpeg"))
 
 
 def _item(session: Session, item_id: str) -> Item:
@@ -104,15 +91,3 @@ def _item(session: Session, item_id: str) -> Item:
     if found is None:
         raise HTTPException(404, "There is no such item.")
     return found
-
-
-def _video(store: ObjectStore, view: ItemView) -> str:
-    """Where a browser finds the video; empty: there is none to play."""
-    made = view.made
-    if made is None or (view.plan and view.plan.path is Path.FRAMES):
-        return ""
-    if made.withheld_key and not made.instance_key:
-        return f"/items/{view.item.id}/withheld.mp4"
-    if not made.instances or store.size(made.instances[0].instance_key) is None:
-        return ""  # delivered, and no longer kept here
-    return f"/items/{view.item.id}/result.mp4"

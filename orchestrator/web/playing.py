@@ -1,82 +1,60 @@
-"""The video inside a stored instance, for a browser's player: its fragments are found by their headers, and only what is asked is read."""
+"""Whether a browser can play what an item has become, where it finds it, and if not, why."""
 
 from __future__ import annotations
 
-import struct
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
 
-from common.errors import UnreadableSource
+from common.errors import CinefarmError
+from common.orders import InstancePart, TranscodeDone
 from common.store import ObjectStore
+from orchestrator.dicomweb.directory import companion_of
+from orchestrator.dicomweb.media import MPEG2, VIDEO
+from orchestrator.dicomweb.video import Container, Stream
+from orchestrator.web.queries.item import ItemView
 
-if TYPE_CHECKING:
-    from pydicom.tag import BaseTag
-
-CHUNK = 1 << 18
-_ITEM = struct.Struct("<HHI")
-_PIXEL_DATA, _STREAM_LENGTH = 0x7FE00010, 0x7FE00003
+WITHHELD = "It missed its gate and left nowhere."
+GONE = "It was delivered and is no longer in the store: a viewer at its destination shows it."
+FRAMES = "It is made frame by frame: a DICOM viewer shows it."
+MPEG_2 = "It is MPEG-2 video, which no browser plays: a DICOM viewer shows it."
+NO_MP4 = "It is stored in a container that no browser plays: a DICOM viewer shows it."
+NOTHING = "There is nothing to play yet."
+PACKAGED = "As it was packaged."
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Where a video lies in its object: extents (offset, length), and how many of their bytes are the video's."""
+class Playing:
+    """``url``: where the video is; empty: it cannot be played here. ``words``: what there is to say of it."""
 
-    key: str
-    extents: tuple[tuple[int, int], ...]
-    length: int
-
-    def read(self, store: ObjectStore, first: int, last: int) -> Iterator[bytes]:
-        """Bytes ``first`` to ``last`` (exclusive) of the video."""
-        with store.open(self.key) as stream:
-            begin = 0
-            for offset, length in self.extents:
-                start, end = max(first, begin), min(last, begin + length)
-                stream.seek(offset + start - begin)
-                while start < end and (data := stream.read(min(CHUNK, end - start))):
-                    start += len(data)
-                    yield data
-                begin += length
+    url: str
+    words: str
 
 
-def stream_of(store: ObjectStore, key: str) -> Stream:
-    """The video of an instance that Cinefarm packaged.
-
-    Raises:
-        StoreFault: there is no such object.
-        UnreadableSource: it holds no encapsulated video.
-    """
-    from pydicom.filereader import read_partial
-
-    found: list[int] = []
-    with store.open(key) as stream:
-
-        def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-            if tag == _PIXEL_DATA:
-                found.append(stream.tell())  # of the value: the item of the Basic Offset Table
-            return bool(found)
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = read_partial(stream, stop_when=stop, force=False)
-        if not found:
-            raise UnreadableSource("the instance has no Pixel Data")
-        extents = tuple(_fragments(stream, found[0]))
-    whole = sum(length for _, length in extents)
-    known = dataset.get(_STREAM_LENGTH)
-    return Stream(key, extents, min(whole, int(known.value)) if known is not None else whole)
+def playing(store: ObjectStore, view: ItemView) -> Playing:
+    """How the result of an item is played."""
+    made = view.made
+    if made is None:
+        return Playing("", NOTHING)
+    if made.withheld_key and not made.instance_key:
+        return Playing(f"/items/{view.item.id}/withheld.mp4", WITHHELD)
+    if not made.instances:
+        return Playing("", NOTHING)
+    return _stored(store, made, made.instances[0])
 
 
-def _fragments(stream: BinaryIO, at: int) -> Iterator[tuple[int, int]]:
-    """Offsets and lengths of the items behind the Basic Offset Table (PS3.5 A.4)."""
-    place = at
-    first = True
-    while True:
-        stream.seek(place)
-        group, element, length = _ITEM.unpack(stream.read(_ITEM.size))
-        if (group, element) != (0xFFFE, 0xE000):
-            return
-        if not first:
-            yield place + _ITEM.size, length
-        first, place = False, place + _ITEM.size + length
+def _stored(store: ObjectStore, made: TranscodeDone, part: InstancePart) -> Playing:
+    if made.transfer_syntax_uid not in VIDEO:
+        return Playing("", FRAMES)
+    if store.size(part.instance_key) is None:
+        return Playing("", GONE)
+    if made.transfer_syntax_uid in MPEG2:
+        return Playing("", MPEG_2)
+    try:
+        known = companion_of(store, part.instance_key)
+        if known is None or Stream(part.instance_key, known.pixels).container(store) is not Container.MP4:
+            return Playing("", NO_MP4)
+    except CinefarmError:  # it went in this moment
+        return Playing("", GONE)
+    series = f"/dicomweb/studies/{made.study_uid}/series/{made.series_uid}"
+    several = len(made.instances)
+    words = f"Part 1 of {several}, as it was packaged." if several > 1 else PACKAGED
+    return Playing(f"{series}/instances/{part.sop_instance_uid}/rendered", words)
