@@ -25,9 +25,10 @@ from common.orders import Plan
 from common.recipes import ARCHIVE
 from common.settings import Settings
 from workers.describe import describe_sandboxed
-from workers.encode import cores, encode
+from workers.encode import encode
 from workers.preload import preload
 from workers.sources import open_source
+from workers.threads import cores
 
 SYNTAXES = {"JPEG 2000": ("1.2.840.10008.1.2.4.90", "pylibjpeg"), "JPEG-LS": ("1.2.840.10008.1.2.4.80", "pyjpegls")}
 RATE = 25

@@ -30,10 +30,11 @@ from common.orders import Path as Way
 from common.orders import Plan
 from common.recipes import ARCHIVE
 from common.settings import Settings
-from workers.encode import cores, encode
+from workers.encode import encode
 from workers.ffmpeg.parse import Scores, parse_scores
 from workers.quality import pool
 from workers.sources import MediaInput
+from workers.threads import cores
 
 # a slow pan over a coloured field with a moving grid of detail, and sensor noise: nothing still, nothing random alone
 _SCENE = (

@@ -21,7 +21,7 @@ from pathlib import Path
 from table import Row, at_least, at_most
 
 from common.ffmpeg import ffmpeg_program
-from workers.encode import cores
+from workers.threads import cores
 
 _FEATURES = ("psnr", "float_ssim")
 _SCENE = (
@@ -33,7 +33,7 @@ _SCENE = (
 
 def rows(*, quick: bool) -> Iterator[Row]:
     """Wall time on one pair; the sum of so many rounds, in turn."""
-    size, seconds, rounds = ("320x180", 1, 1) if quick else ("1920x1080", 10, 2)
+    size, seconds, rounds = ("320x180", 1, 1) if quick else ("1920x1080", 30, 1)
     with tempfile.TemporaryDirectory(prefix="cinefarm-bench-") as name:
         pair = make_pair(Path(name), size, seconds)
         threads = cores()

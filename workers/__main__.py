@@ -13,7 +13,6 @@ import typer
 from common import logs
 from common.errors import CinefarmError, NotVideo
 from common.forks import Limits, bind
-from common.settings import Settings
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -32,6 +31,8 @@ def serve(
     ] = False,
 ) -> None:
     """Take orders until told to stop. Exit codes: 0 drained, 69 this machine is not fit, 75 orders were no longer taken."""
+    from common.settings import Settings
+
     if parent is not None:
         bind(parent, Limits())
     logs.configure(log_file)
@@ -52,6 +53,7 @@ def selftest(
     """Encode and measure a tiny clip whose answer is known. Exit codes: 0 right, 69 this machine is not fit."""
     import tempfile
 
+    from common.settings import Settings
     from workers import selftest as test
     from workers.capabilities import listed
 
@@ -69,6 +71,7 @@ def selftest(
 @cli.command()
 def describe(files: list[Path]) -> None:
     """One JSON object a line: the description of each file, or the error that stands in its way."""
+    from common.settings import Settings
     from workers.describe import describe_sandboxed
 
     failed = False

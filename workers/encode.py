@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from workers.measuring import measurement_of
 from workers.pictures import PictureLook, compare_runs
 from workers.quality import check_measurable
 from workers.search import Searched
+from workers.threads import cores
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput
@@ -42,7 +42,6 @@ Report = Callable[[Progress], None]
 Asked = Callable[[], bool]
 
 _SLACK_BYTES = 64 << 20  # container, sound and score log beside the video
-_HD_SAMPLES = 1920 * 1080
 _INSPECT_SECONDS = 600.0  # reading a finished file once, on a slow disk
 _SOURCE_AT_FAULT = (  # how FFmpeg says it: AVERROR_INVALIDDATA, a playlist in disguise, -max_error_rate
     "Invalid data found when processing input",
@@ -352,16 +351,6 @@ def picture_of(media: MediaInput, description: Description) -> Picture:
 def public(argv: list[str], *places: str) -> tuple[str, ...]:
     """A command line for the evidence; ``places`` of this worker, perhaps a source's own name, are left out."""
     return tuple("<file>" if word in places else word for word in ("ffmpeg", *argv[1:]))
-
-
-def cores(samples: int = _HD_SAMPLES) -> int:
-    """CPU cores one FFmpeg may use on pictures of so many luma samples: all that this process has, up to 16, at 4K up to 4.
-
-    More make it little faster and much larger: at 1080p 64 threads a decoder take 10 GiB of address space, and at 4K 16 of
-    libvmaf's take 9 GiB of memory (4 of them 4 GiB), beyond Settings.child_memory_bytes. A bigger node runs several encodes.
-    """
-    most = max(2, 16 * _HD_SAMPLES // max(samples, _HD_SAMPLES))
-    return min(len(os.sched_getaffinity(0)), most)
 
 
 @cache

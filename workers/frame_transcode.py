@@ -20,7 +20,7 @@ from common.settings import Settings
 from common.store import ObjectStore
 from workers.alignment import Alignment, compare, read_signatures
 from workers.attempt import Attempt
-from workers.encode import cores, run_ffmpeg, temporary
+from workers.encode import run_ffmpeg, temporary
 from workers.ffmpeg.command import frames_command
 from workers.ffmpeg.parse import ProgressReader, Scores, read_scores
 from workers.frames.coding import Coded, code_frames, feed_values, raw_format
@@ -32,6 +32,7 @@ from workers.measuring import measurement_of
 from workers.payload import CHUNK_BYTES, Payload, Taken
 from workers.quality import check_measurable, judge, pool
 from workers.sources import MediaInput
+from workers.threads import cores
 from workers.transcode import INSTANCE, Packaged, Produced, broken, check_unchanged, conclude, copy_limits
 
 SLOWEST_SAMPLES_PER_SECOND = 2e5

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import CinefarmError, InputError, PolicyError, ProgramFailed, UnreadableSource, UnsupportedSource
-from common.ffmpeg import ffmpeg_program
+from common.ffmpeg import allocator, ffmpeg_program
 from common.orders import Pooled
 from common.process import Limits, call, run
 from common.recipes import Figure
 from workers.alignment import Alignment, compare, read_signature, read_signatures
-from workers.encode import cores
 from workers.ffmpeg.colour import MATRIX_CODES, Model, samples
 from workers.ffmpeg.command import digest_command, measure_command, signatures_command
 from workers.ffmpeg.conversion import Conversion, Picture, conversion
@@ -23,6 +22,7 @@ from workers.ffmpeg.measurement import Measurement, too_small_for
 from workers.ffmpeg.parse import Scores, read_scores
 from workers.measuring import LOG
 from workers.quality import check_measurable, pool
+from workers.threads import cores
 
 _LIMITS = Limits(seconds=24 * 3600, memory_bytes=8 << 30)  # a person waits: long films are their choice
 _RANGES = {1: False, 2: True}  # libavutil's AVColorRange
@@ -124,7 +124,7 @@ def _wanted(metrics: Sequence[str]) -> tuple[str, ...]:
 
 def _run(argv: list[str], scratch: Path) -> None:
     try:
-        run(argv, name="ffmpeg", limits=_LIMITS, cwd=scratch)
+        run(argv, name="ffmpeg", limits=_LIMITS, cwd=scratch, environment=allocator())
     except ProgramFailed as error:
         raise UnreadableSource(f"the two files cannot be decoded side by side: {error}") from error
 

@@ -16,12 +16,13 @@ from common.orders import Plan, Pooled
 from common.recipes import Gate, Recipe, Search
 from common.settings import Settings
 from workers.effort import Effort
-from workers.encode import Asked, Encoded, Report, cores, encode, limits_of, run_ffmpeg, shape_of, temporary
+from workers.encode import Asked, Encoded, Report, encode, limits_of, run_ffmpeg, shape_of, temporary
 from workers.ffmpeg.parse import ProgressReader, read_scores
 from workers.ffmpeg.sample_command import Window, sample_command, sample_windows
 from workers.measuring import measurement_of
 from workers.quality import pool
 from workers.search import Curve, Probe, Searched, best_passing, next_probe, next_whole
+from workers.threads import cores
 
 if TYPE_CHECKING:
     from workers.sources import MediaInput

@@ -24,12 +24,13 @@ from common.process import Limits, run
 from common.recipes import LOWER_IS_BETTER, Gate, Threshold
 from common.settings import Settings
 from common.targets import coded_aspect
-from workers.encode import cores, shape_of, temporary
+from workers.encode import shape_of, temporary
 from workers.ffmpeg.command import exact_crop
 from workers.ffmpeg.parse import PSNR_CAP, Scores
 from workers.ffmpeg.sample_command import Window
 from workers.ffmpeg.worst_command import AMPLIFIED, LOG, PATTERN, Reading, worst_command
 from workers.quality import worst_frames
+from workers.threads import cores
 
 if TYPE_CHECKING:
     from workers.ffmpeg.conversion import Conversion

@@ -19,7 +19,10 @@ SIGNATURE_SIDE = 16
 
 RGB_FORMATS = {8: "gbrp", 10: "gbrp10le"}
 _EXACT = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-_NUMBERED = (Filter("settb", (("expr", "1/1000"),)), Filter("setpts", (("expr", "N"),)))
+_NUMBERED = (  # 1000 s a frame, slower than any video: no muxer's clock rounds two of them together, and complains
+    Filter("settb", (("expr", "1000"),)),
+    Filter("setpts", (("expr", "N"),)),
+)
 _ALWAYS = ("name=psnr", "name=float_ssim")  # beside VMAF itself; one value per frame each (libvmaf's names)
 _FEATURES = {Figure.MS_SSIM: "name=float_ms_ssim", Figure.CAMBI: r"name=cambi\:full_ref=true"}
 _MODEL, _MODEL_NEG = "version=vmaf_v0.6.1", r"version=vmaf_v0.6.1neg\:name=vmaf_neg"

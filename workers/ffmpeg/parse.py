@@ -38,12 +38,10 @@ MORE_COLUMNS = {
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of a running FFmpeg."""
+    """One report of a running FFmpeg; its times and speed are of the measuring outputs' own clocks, and say nothing."""
 
     frame: int  # frames encoded
     fps: float  # frames per second of wall time
-    out_time_ms: int  # media time written, ms
-    speed: float  # media time over wall time
     size_bytes: int  # written so far
 
 
@@ -65,8 +63,6 @@ class ProgressReader:
         self.last = Progress(
             frame=int(_number(block.get("frame"))),
             fps=_number(block.get("fps")),
-            out_time_ms=int(_number(block.get("out_time_us")) // 1000),
-            speed=_number(block.get("speed")),
             size_bytes=int(_number(block.get("total_size"))),
         )
         if self._report is not None:

@@ -24,10 +24,11 @@ from common.store.folder import FolderStore
 from orchestrator.planner import plan
 from workers.attempt import Attempt
 from workers.describe import describe_sandboxed
-from workers.encode import Encoded, cores
+from workers.encode import Encoded
 from workers.ffmpeg.encoders import check_level
 from workers.ffmpeg.parse import parse_scores
 from workers.quality import judge, pool
+from workers.threads import cores
 from workers.transcode import transcode
 
 if TYPE_CHECKING:

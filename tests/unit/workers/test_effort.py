@@ -10,7 +10,7 @@ from workers.ffmpeg.parse import Progress
 
 
 def at(frame: int) -> Progress:
-    return Progress(frame=frame, fps=1, out_time_ms=0, speed=1, size_bytes=0)
+    return Progress(frame=frame, fps=1, size_bytes=0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 500)), min_size=1, max_size=8), st.integers(1, 500))
