@@ -49,6 +49,27 @@ def test_exp_golomb_codes_come_back_as_written(values: list[int]) -> None:
     assert [bits.ue() for _ in values] == values
 
 
+def read_golomb(bits: str) -> int | None:
+    """ue(v) bit by bit, as H.264 9.1 writes it down; None: the bits end first, or it is too long."""
+    zeros = len(bits) - len(bits.lstrip("0"))
+    code = bits[zeros : 2 * zeros + 1]
+    return int(code, 2) - 1 if zeros <= 32 and len(code) == zeros + 1 else None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from([0, 1, 0x10, 0x80, 0xFF]), max_size=12).map(bytes), st.integers(0, 40))
+def test_any_bits_read_as_the_standard_says_from_any_place(data: bytes, start: int) -> None:
+    text = "".join(f"{byte:08b}" for byte in data)[start:]
+    bits = BitReader(data)
+    bits.position = min(start, 8 * len(data))
+    wanted = read_golomb(text)
+    try:
+        assert bits.ue() == wanted
+        assert bits.left == len(text) - len(golomb(wanted or 0))
+    except BitstreamError:
+        assert wanted is None
+
+
 def test_signed_codes_alternate_around_zero() -> None:
     bits = BitReader(packed("".join(golomb(number) for number in range(7))))
     assert [bits.se() for _ in range(7)] == [0, 1, -1, 2, -2, 3, -3]
