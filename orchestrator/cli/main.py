@@ -19,10 +19,12 @@ from orchestrator.cli import limiting
 from orchestrator.cli.api import api
 from orchestrator.cli.auditing import audit
 from orchestrator.cli.client import Api
+from orchestrator.cli.completion import PROGRAM, completion, prepare
 from orchestrator.cli.destinations import destinations
 from orchestrator.cli.handling import Fields, Inside, Pace, Range, Views
 from orchestrator.cli.jobs import COMMANDS
 from orchestrator.cli.listen import arrivals, listen
+from orchestrator.cli.manual import asked_page
 from orchestrator.cli.probing import probe
 from orchestrator.cli.serve import serve
 from orchestrator.cli.verify import verify
@@ -117,8 +119,13 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON object a line on st
 def run() -> NoReturn:
     """Entry point: errors become words and exit codes, never tracebacks."""
     signal.signal(signal.SIGTERM, _interrupt)
+    prepare()
+    command = typer.main.get_command(cli)
+    if (shown := asked_page(command, sys.argv[1:])) is not None:
+        print(shown)  # noqa: T201 the answer
+        sys.exit(EXIT_DONE)
     try:
-        code = cli(standalone_mode=False) or EXIT_DONE
+        code = command(prog_name=PROGRAM, standalone_mode=False) or EXIT_DONE
     except CinefarmError as error:
         from orchestrator.cli.display import show_error
 
@@ -398,6 +405,6 @@ def worker(
     os.execv(sys.executable, [sys.executable, "-m", "workers", "serve", *flags, "--name", name])  # noqa: S606
 
 
-for command in (serve, api, listen, arrivals, limiting.limit, destinations, probe, verify, *COMMANDS):
+for command in (serve, api, listen, arrivals, limiting.limit, destinations, probe, verify, completion, *COMMANDS):
     cli.command()(command)
 cli.add_typer(audit, name="audit")
