@@ -191,6 +191,12 @@ class Gate(Value):
         description="each so-many-th frame is measured; None: every one. Said in the evidence",
     )
 
+    exact: bool = Field(
+        default=False,
+        description="what is copied is decoded beside its source, and every picture must have the same SHA-256; frames that are "
+        "coded one by one and lossless are always proven so",
+    )
+
     region: Region | None = Field(
         default=None,
         description="where every threshold on PSNR, SSIM, VMAF, MS-SSIM and VMAF-NEG must be met a second time, so that a black "
@@ -302,7 +308,9 @@ class Profile(Value):
         return canonical_digest(self)
 
 
-_LATER = frozenset({"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region"}) | {
+_LATER = frozenset(
+    {"frame_packing", "target", "keep_bits", "search", "figures", "stride", "maximum", "region", "exact"}
+) | {
     "rules",
     "rule",
     "header",
@@ -457,9 +465,9 @@ REVIEW = Profile(
 )
 LOSSLESS = Profile(
     name="lossless",
-    purpose="never decode: keep or rewrap only; what is not legal as it is fails with the reason",
+    purpose="never encode: keep or rewrap only, every picture proven equal to the bit; what is not legal as it is fails with the reason",
     ladder=(),
-    gate=Gate(thresholds=()),
+    gate=Gate(thresholds=(), exact=True),
 )
 PRIMARY = Profile(
     name="primary",

@@ -96,7 +96,7 @@ def _planned(
         return kept
     rewrapped = wanted.rewrap(kept)
     if isinstance(rewrapped, Plan):
-        return rewrapped
+        return rewrapped.model_copy(update={"gate": profile.gate}) if profile.gate.exact else rewrapped
     return wanted.encode(profile, rung, (kept, rewrapped), queues, fallback)
 
 

@@ -9,6 +9,7 @@ from common.handling import DynamicRange, Interlaced, RatePolicy
 from common.orders import Path, TranscodeDone, TranscodeOrder
 from workers.alignment import Alignment
 from workers.colour_check import ColourCheck
+from workers.exact import ExactProof
 from workers.ffmpeg.parse import Scores
 from workers.ffmpeg.treatment import Shown
 from workers.looks import Looks
@@ -38,6 +39,7 @@ def evidence(
     stream_digest: str | None = None,
     pictures: tuple[str, ...] = (),
     worst: Drawn | None = None,
+    exact: ExactProof | None = None,
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
@@ -54,7 +56,8 @@ def evidence(
     elementary_stream where the video was copied: the SHA-256 of its stream in the source and in Pixel Data, in the normal form
     of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
     each; worst_pictures: the worst frames of the metric that decided, each a picture that lies beside the evidence
-    (workers.worst); ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
+    (workers.worst); exact: by what the result is proven to be the source to the bit, where it is (workers.exact);
+    ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -101,6 +104,8 @@ def evidence(
         value["region"] = looks.region.json()
     if worst is not None:
         value["worst_pictures"] = worst.json()
+    if exact is not None:
+        value["exact"] = exact.json()
     if searched is not None:
         value["search"] = curve(searched)
     if treated := treatment(order, mapping):

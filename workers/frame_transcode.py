@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from common.store import ObjectStore
 from workers.alignment import Alignment, compare, read_signatures
 from workers.attempt import Attempt
 from workers.encode import run_ffmpeg, temporary
+from workers.exact import ExactProof
 from workers.ffmpeg.command import frames_command
 from workers.ffmpeg.parse import ProgressReader, Scores, read_scores
 from workers.frames.coding import Coded, code_frames, feed_values, raw_format
@@ -116,7 +118,8 @@ def _judged(
     }
     verdict = Verdict(passed=not coded.misses, misses=coded.misses)
     if recipe.lossless or not verdict.passed:
-        return Produced(payload, verdict, encoder=coded.tool, frames=facts, looks=looks)
+        exact = _exact(coded) if recipe.lossless else None
+        return Produced(payload, verdict, encoder=coded.tool, frames=facts, looks=looks, exact=exact)
     if order.plan.gate is None:
         raise InternalFault("lossy frames were planned without a gate")
     gate = order.plan.gate
@@ -127,6 +130,21 @@ def _judged(
     verdict = judge(pooled, gate, also=alignment.misses)
     return Produced(
         payload, verdict, pooled, scores, encoder=coded.tool, frames=facts, alignment=alignment, looks=looks
+    )
+
+
+def _exact(coded: Coded) -> ExactProof:
+    """What a second decoder says of every frame."""
+    before = hashlib.sha256("".join(coded.digests).encode()).hexdigest()
+    frames, unequal = len(coded.lengths), coded.unequal
+    return ExactProof(
+        f"SHA-256 of the values of every frame, read again by {coded.prover}",
+        frames,
+        frames,
+        source_sha256=before,
+        output_sha256="" if unequal else before,
+        unequal=len(unequal),
+        first_difference=min(unequal, default=None),
     )
 
 

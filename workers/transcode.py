@@ -26,6 +26,7 @@ from workers.device_check import check_device
 from workers.elementary import Watch
 from workers.encode import Encoded, limits_of, rewrap, shape_of, tool_versions
 from workers.evidence import evidence
+from workers.exact import SAME_BYTES, ExactProof, prove_exact
 from workers.ffmpeg.parse import Progress, Scores
 from workers.ffmpeg.treatment import Shown
 from workers.find_region import RegionLook, look_for_region
@@ -82,6 +83,7 @@ class Produced:
     alignment: Alignment | None = None
     stride: int = 1  # each so-many-th frame was measured
     worst: Drawn | None = None  # pictures of the worst frames
+    exact: ExactProof | None = None  # that it shows the source's pictures to the bit
 
 
 @dataclass(frozen=True)
@@ -210,12 +212,25 @@ def _produce(
 ) -> Produced:
     description, plan = order.description, order.plan
     if plan.path is Way.KEEP or plan.header_only:
-        return Produced(Payload(source, Taken.WHOLE, description))
-    if plan.path is Way.REWRAP and not plan.new_container and (own := carried_over(source, description, settings)):
-        return Produced(own)
+        return Produced(Payload(source, Taken.WHOLE, description), exact=ExactProof(SAME_BYTES))
     from workers.sources import open_source
 
+    if plan.path is Way.REWRAP and not plan.new_container and (own := carried_over(source, description, settings)):
+        if not _exactly(plan):
+            return Produced(own)
+        proof = _proof(order, open_source(source, description, scratch), own, scratch, settings, attempt)
+        return Produced(own, Verdict(passed=not proof.misses, misses=proof.misses), exact=proof)
     return _through_ffmpeg(order, open_source(source, description, scratch), store, scratch, settings, attempt)
+
+
+def _exactly(plan: Plan) -> bool:
+    return plan.gate is not None and plan.gate.exact
+
+
+def _proof(
+    order: TranscodeOrder, media: MediaInput, payload: Payload, scratch: Path, settings: Settings, attempt: Attempt
+) -> ExactProof:
+    return prove_exact(media, order.description, payload, scratch, settings=settings, cancelled=attempt.cancelled)
 
 
 def _produced_from_afar(
@@ -260,7 +275,8 @@ def _through_ffmpeg(
     payload = Payload(wrapped.path, Taken.WHOLE, described(wrapped.path, settings))
     if not isinstance(wrapped, Encoded):
         copied = look_at(description, payload.output, why_not=NOT_DECODED)
-        return Produced(payload, as_seen(copied), argv=wrapped.argv, looks=copied)
+        proof = _proof(order, media, payload, scratch, settings, attempt) if _exactly(plan) else None
+        return Produced(payload, as_seen(copied, proof), argv=wrapped.argv, looks=copied, exact=proof)
     if plan.gate is None or plan.recipe is None:
         raise InternalFault("an encode was planned without recipe or gate")
     pooled = pool(wrapped.scores, description.video.frame_rate, wrapped.stride)
@@ -290,9 +306,10 @@ def _through_ffmpeg(
     )
 
 
-def as_seen(looks: Looks) -> Verdict:
+def as_seen(looks: Looks, proof: ExactProof | None = None) -> Verdict:
     """Of pictures that need no score: they are the source's own, and their times and sound must be so too."""
-    return Verdict(passed=not looks.misses, misses=looks.misses)
+    misses = (*(proof.misses if proof else ()), *looks.misses)
+    return Verdict(passed=not misses, misses=misses)
 
 
 def _region(
@@ -493,6 +510,7 @@ def conclude(
             alignment=produced.alignment,
             stride=produced.stride,
             worst=produced.worst,
+            exact=produced.exact,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

@@ -66,6 +66,7 @@ class Exhibit:
     source_digest: str = ""
     tools: dict[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()  # what else the evidence says, with what it is about
 
 
 def exhibit(
@@ -92,6 +93,7 @@ def exhibit(
         source_digest=str(evidence.document.get("source", {}).get("digest_sha256", "")),
         tools={str(k): str(v) for k, v in (evidence.document.get("tools") or {}).items()},
         steps=tuple(steps),
+        facts=facts_of(evidence.document),
     )
 
 
@@ -107,6 +109,20 @@ def _sizes(item: ItemReport) -> Markup | None:
         return None
     rows = [("before", item.bytes_before), ("after", item.bytes_after)]
     return charts.bytes_chart(f"i{item.number}-b", "Size", [(label, n, words.size(n)) for label, n in rows])
+
+
+def facts_of(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What the evidence says beside scores, a line each."""
+    found = []
+    if exact := document.get("exact"):
+        count = f", {exact['frames']:,} frames" if exact.get("frames") else ""
+        verdict = (
+            "every bit is the source's"
+            if exact.get("exact")
+            else f"differs from frame {exact.get('first_difference')} on"
+        )
+        found.append(("Lossless", f"{verdict} ({exact['proven_by']}{count})"))
+    return tuple(found)
 
 
 def bands_of(document: dict[str, Any]) -> list[Band]:

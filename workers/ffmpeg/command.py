@@ -8,6 +8,7 @@ slow measurement slows the encoder instead of filling memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -159,6 +160,14 @@ def pictures_command(program: str, source: Source) -> list[str]:
     """A line on standard output for every decoded picture, which ends in its SHA-256."""
     hashed = ("-fps_mode", "passthrough", "-f", "framehash", "-hash", "sha256", "-")
     return [program, *_QUIET, *_STRICT, *source.args, "-map", "0:V:0", *hashed]
+
+
+def exact_command(program: str, inputs: Sequence[tuple[tuple[str, ...], Path]]) -> list[str]:
+    """The SHA-256 of every decoded picture of each input, in its own pixel format, a line each in its log."""
+    words = [program, "-y", *_QUIET, *_STRICT, *(word for args, _ in inputs for word in args)]
+    for number, (_, log) in enumerate(inputs):
+        words += ["-map", f"{number}:V:0", "-fps_mode", "passthrough", "-f", "framehash", "-hash", "sha256", str(log)]
+    return words
 
 
 def remux_command(program: str, source: Source, description: Description, policy: Audio, *, output: Path) -> list[str]:
