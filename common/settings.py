@@ -236,6 +236,16 @@ class Settings(BaseSettings):
         "reaches the port, which is then on loopback",
     )
     api_tokens_file: Path | None = Field(default=None, description="the same, a pair a line; read at start")
+    api_calls_per_minute: int = Field(
+        default=6000,
+        ge=0,
+        description="calls of one token a minute, and as many at once; more are told to wait (429). 0: no limit",
+    )
+    api_signatures: bool = Field(
+        default=True,
+        description="who accepts a result that missed its gate shows their token once more, as a signature (docs/api.md); where "
+        "nobody has a token, nobody can",
+    )
     api_url: str = Field(
         default="",
         description="where commands find the API: http[s]://host:port; empty: what a service on this machine wrote into the "

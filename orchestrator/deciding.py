@@ -35,6 +35,9 @@ BATCH = 200
 SET_ASIDE = (State.QUARANTINED, State.FAILED)
 """What people decide about."""
 
+MEANING = "accepted with deviation"
+"""What a signature on an accepted result means (21 CFR 11.50 (a)(3))."""
+
 NOT_THERE = "it has gone on meanwhile"
 
 
@@ -76,15 +79,16 @@ def retry(
     return _each(ledger, chosen, asked, apply)
 
 
-def accept(ledger: Sessions, chosen: Selection, *, by: str | None = None, why: str) -> Outcome:
+def accept(ledger: Sessions, chosen: Selection, *, by: str | None = None, why: str, signed: bool = False) -> Outcome:
     """Let results leave that missed their gate: they are made once more, the same to the bit, and packaged this time.
 
-    Refused: what breaks the standard, and frames that were to be lossless and are not.
+    Refused: what breaks the standard, and frames that were to be lossless and are not. ``signed``: the person showed who they are
+    once more, for this decision (21 CFR 11.50, 11.200); the record says so, and what the signature means.
 
     Raises:
         PolicyError: without a reason nobody lets out what missed its gate.
     """
-    asked = _Asked(What.ACCEPTED, by, _reason(why))
+    asked = _Asked(What.ACCEPTED, by, _reason(why), {"signed": MEANING} if signed else {})
 
     def apply(session: Session, item: Item, key: str) -> str:
         why_not = not_acceptable(item)

@@ -56,6 +56,9 @@ class JobFile(BaseModel):
     patience_hours: float | None = Field(default=None, ge=0)
     limits: dict[str, str] = Field(default_factory=dict, description="by destination: 'concurrent=2 rate=20MB/s'")
     accepts: dict[str, str] = Field(default_factory=dict, description="by destination: 'syntaxes=.102,.104 max=4GiB'")
+    site: str = Field(
+        default="", max_length=64, pattern=r"^[\w.-]*$", description="whose job it is (docs/api.md, Sites)"
+    )
     rules: tuple[RuleWords, ...] = Field(default=(), description="items that get another profile or another gate")
 
     @classmethod
@@ -139,6 +142,7 @@ class JobFile(BaseModel):
             window_policy=self.at_end,
             patience_seconds=patience_seconds if self.patience_hours is None else self.patience_hours * 3600,
             limits=tuple(parse_limit(f"{below(folder, to)} {text}") for to, text in self.limits.items()),
+            site=self.site,
             accepts=tuple(parse_acceptance(f"{below(folder, to)} {text}") for to, text in self.accepts.items()),
         )
 

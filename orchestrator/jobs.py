@@ -61,6 +61,7 @@ class JobRequest:
     patience_seconds: float = 0.0
     limits: tuple[tuple[str, DestinationLimit], ...] = ()  # by destination; a destination keeps them for later jobs
     accepts: tuple[Acceptance, ...] = ()  # of destinations, which keep it too
+    site: str = ""  # whose job it is (orchestrator.ledger.sites)
 
     @property
     def key(self) -> str:
@@ -72,6 +73,8 @@ class JobRequest:
         parts = [sorted(self.sources), sorted(self.destinations), self.profile.digest, self.audio]
         if self.identifiers_key is not None:
             parts.append(self.identifiers_key)
+        if self.site:
+            parts.append(["site", self.site])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -115,6 +118,7 @@ def enter(session: Session, request: JobRequest, *, by: str | None = None) -> Jo
             profile=request.profile.model_dump(mode="json"),
             audio=request.audio,
             identifiers_key=request.identifiers_key,
+            site=request.site,
         )
         session.add(job)
         again = False

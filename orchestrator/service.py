@@ -26,6 +26,7 @@ from orchestrator.listing import list_job, note_listing, unlisted_jobs
 from orchestrator.loop import Orchestrator
 from orchestrator.reconciler import reconcile
 from orchestrator.trust.keeper import Keeper
+from orchestrator.trust.starting import on_record
 from orchestrator.viewable import Keeping
 
 log = logger(__name__)
@@ -151,6 +152,7 @@ def service(
         stack.callback(leadership.release)
         stack.enter_context(Housekeeper(ledger, store, leadership, settings))
         stack.enter_context(Keeper(ledger, leadership, settings))
+        stack.enter_context(on_record(ledger, settings))
         yield Service(
             build_orchestrator(settings, ledger, store, broker, leadership), ledger, leadership, settings.alive_file
         )

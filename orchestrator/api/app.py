@@ -26,7 +26,9 @@ from orchestrator.api.access import Access
 from orchestrator.api.event_hub import Hub
 from orchestrator.api.guard import Guard
 from orchestrator.api.problems import handle_problems
+from orchestrator.api.recording import Recorder
 from orchestrator.api.schema import describe
+from orchestrator.api.token_book import TokenBook
 from orchestrator.dicomweb import routes as dicomweb
 from orchestrator.errands import Errands
 from orchestrator.farm import Farm
@@ -61,7 +63,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
     Raises:
         PolicyError: the settings of access are wrong.
     """
-    known = access or Access.of(farm.settings)
+    known = access or Access.of(farm.settings, book=TokenBook(farm.reading))
     app = FastAPI(
         title="Cinefarm",
         version=__version__,
@@ -79,7 +81,9 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
     describe(app)
     hosts = tuple(name.strip() for name in farm.settings.http_hosts.split(",") if name.strip())
     app.add_middleware(ProblemPages)
-    app.add_middleware(Guard, access=known, hosts=hosts)
+    app.add_middleware(
+        Guard, access=known, recorder=Recorder(farm.ledger), hosts=hosts, per_minute=farm.settings.api_calls_per_minute
+    )
     return app
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from common.errors import UnknownName
+from common.errors import PolicyError, UnknownName
 from common.recipes import PROFILES
+from common.settings import Settings
 from orchestrator import deciding
-from orchestrator.api.dependencies import CallerOf, FarmOf
+from orchestrator.api.access import Access, Caller
+from orchestrator.api.dependencies import AccessOf, CallerOf, FarmOf
 from orchestrator.deciding import Outcome, Selection
 
 router = APIRouter(prefix="/api/v1", tags=["items"])
@@ -37,6 +39,11 @@ class Decision(BaseModel):
     job: str = Field(default="", max_length=32, description="id of the job whose items are meant; empty: every job's")
     profile: str = Field(default="", max_length=64, description="retry: by this profile from now on; empty: as before")
     reason: str = Field(default="", max_length=2000, description="accepting and giving up need one")
+    signature: SecretStr = Field(
+        default=SecretStr(""),
+        max_length=200,
+        description="accepting: your own token once more (docs/api.md, Signatures)",
+    )
 
 
 class Decided(BaseModel):
@@ -51,16 +58,31 @@ class Decided(BaseModel):
 
 
 @router.post("/decisions", operation_id="decide")
-def decide(asked: Decision, farm: FarmOf, caller: CallerOf) -> Decided:
+def decide(asked: Decision, farm: FarmOf, caller: CallerOf, access: AccessOf) -> Decided:
     """Decide about items that were set aside. The caller's name and the reason are on record."""
-    done = _carry_out(asked, farm, caller)
+    signed = asked.what == "accept" and signature(access, caller, asked.signature.get_secret_value(), farm.settings)
+    done = _carry_out(asked, farm, caller, signed=signed)
     return Decided(items=done.count, refused=dict(done.refused))
 
 
-def _carry_out(asked: Decision, farm: FarmOf, caller: CallerOf) -> Outcome:
+def signature(access: Access, caller: Caller, shown: str, settings: Settings) -> bool:
+    """Whether a decision that needs a signature bears one; without tokens nobody can sign.
+
+    Raises:
+        PolicyError: a signature is needed, and this is none of the caller's.
+    """
+    if not settings.api_signatures or not caller.digest:
+        return False
+    if not access.signs(caller, shown):
+        hint = "Show your own token once more, as `signature`."
+        raise PolicyError("accepting what missed its gate needs your signature", hint=hint)
+    return True
+
+
+def _carry_out(asked: Decision, farm: FarmOf, caller: CallerOf, *, signed: bool) -> Outcome:
     chosen = Selection(tuple(asked.items)) if asked.items else Selection(cause=asked.cause, job_id=asked.job)
     if asked.what == "accept":
-        return deciding.accept(farm.ledger, chosen, by=caller.name, why=asked.reason)
+        return deciding.accept(farm.ledger, chosen, by=caller.name, why=asked.reason, signed=signed)
     if asked.what == "give_up":
         return deciding.give_up(farm.ledger, chosen, by=caller.name, why=asked.reason)
     if asked.profile and asked.profile not in PROFILES:

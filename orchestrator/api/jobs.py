@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from orchestrator.api.body import JOB_REQUEST, JobBody
 from orchestrator.api.dependencies import CallerOf, FarmOf, JobName
 from orchestrator.api.job_answers import AtWork, Changed, JobAnswer, JobDetail, Submitted
 from orchestrator.api.paging import Cursor, Limit, Page, as_json, key_of, page
+from orchestrator.api.sites import site_of
 from orchestrator.control import find_job
 from orchestrator.farm import Farm
 from orchestrator.job_view import views
@@ -104,6 +106,7 @@ def submit(
     Paths are absolute, as the farm sees them. ``map`` and ``identifiers`` are ids of uploads.
     """
     wanted = asked.job.request(None, farm.store, patience_seconds=farm.settings.patience_seconds)
+    wanted = replace(wanted, site=site_of(caller, wanted.site))
     with farm.ledger.begin() as session:
         if idempotency_key and (known := earlier(session, caller.name, idempotency_key, asked.body)):
             return _submitted(known, response, created=False)

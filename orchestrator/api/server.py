@@ -19,6 +19,7 @@ from common.logs import logger
 from common.settings import Settings
 from orchestrator.api.access import Access
 from orchestrator.api.app import create_app
+from orchestrator.api.token_book import TokenBook
 from orchestrator.farm import Farm
 
 log = logger(__name__)
@@ -49,7 +50,7 @@ def http_server(farm: Farm, *, port: int | None = None) -> Iterator[HttpServer]:
         PolicyError: the port is taken, the address is not ours, or the settings of access are wrong.
     """
     token = secrets.token_urlsafe(32)
-    access = Access.of(farm.settings, local=token)
+    access = Access.of(farm.settings, local=token, book=TokenBook(farm.reading))
     with contextlib.closing(_listen(farm.settings, port)) as listening:
         config = uvicorn.Config(
             create_app(farm, access),

@@ -27,6 +27,7 @@ from orchestrator.cli.listen import arrivals, listen
 from orchestrator.cli.manual import asked_page
 from orchestrator.cli.probing import probe
 from orchestrator.cli.serve import serve
+from orchestrator.cli.tokens import token
 from orchestrator.cli.verify import verify
 
 EXIT_DONE, EXIT_PROBLEMS, EXIT_WRONG, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -408,3 +409,4 @@ def worker(
 for command in (serve, api, listen, arrivals, limiting.limit, destinations, probe, verify, completion, *COMMANDS):
     cli.command()(command)
 cli.add_typer(audit, name="audit")
+cli.add_typer(token, name="token")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, UploadFile
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from common.errors import BadMapping, CinefarmError
 from orchestrator import control
 from orchestrator.api.dependencies import FarmOf
+from orchestrator.api.sites import site_of
 from orchestrator.farm import Farm
 from orchestrator.ingest.mapping import Mapping
 from orchestrator.jobfile import JobFile, mapping_key, put_mapping
@@ -76,7 +77,7 @@ def submit(
         _plan(farm, asked, wanted, mapping)
         return _page(request, asked)
     with farm.ledger.begin() as session:
-        job_id = enter(session, wanted, by=person.name).id
+        job_id = enter(session, replace(wanted, site=site_of(person, wanted.site)), by=person.name).id
     control.retry(farm.ledger, job_id, by=person.name)
     return back(f"/jobs/{job_id}", "submitted")
 

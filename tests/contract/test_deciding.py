@@ -75,6 +75,17 @@ def test_an_accepted_result_is_made_again_and_leaves(
         assert (noted.by, noted.what, noted.why, noted.key) == ("anna", "accepted", "the only copy", decision)
 
 
+def test_a_signed_decision_says_what_the_signature_means(
+    farm: Farm, add_item: Callable[..., str], description: Description
+) -> None:
+    item = add_item()
+    quarantined(farm, item, description)
+    deciding.accept(farm.ledger, Selection((item,)), by="anna", why="the only copy", signed=True)
+    with farm.ledger() as session:
+        (taken,) = decisions_on_item(session, farm.item(item).job_id, item)
+    assert (taken.by, taken.why, taken.detail) == ("anna", "the only copy", {"signed": "accepted with deviation"})
+
+
 def test_a_waiver_lets_nothing_else_through(farm: Farm, add_item: Callable[..., str], description: Description) -> None:
     item = add_item()
     quarantined(farm, item, description)

@@ -20,7 +20,7 @@ from common.errors import PolicyError
 from common.settings import Settings
 from orchestrator.build import LEDGER_NAME
 from orchestrator.ledger.database import open_ledger
-from orchestrator.ledger.schema import Seal, StateChange
+from orchestrator.ledger.schema import Event, Seal, StateChange
 from orchestrator.service import service
 from orchestrator.trust.keys import load_public, load_signer
 from orchestrator.trust.sealing import seal
@@ -98,9 +98,24 @@ def test_a_service_seals_while_it_runs_and_when_it_ends(tmp_path: Path, key: Pat
         assert _sealed(running.ledger, 7)
 
 
+def test_starts_ends_and_changed_settings_of_a_service_are_on_record_and_no_secret(tmp_path: Path) -> None:
+    with redis_server() as url:
+        settings = Settings(state_dir=tmp_path, broker_url=url, api_token="very-secret")
+        for one in (settings, settings, settings.model_copy(update={"io_slots": 7})):
+            with service(one) as running:
+                pass
+    with running.ledger() as session:
+        events = session.scalars(select(Event).order_by(Event.id)).all()
+    first, unchanged = ["started", "configured", "stopped"], ["started", "stopped"]
+    assert [one.what for one in events] == [*first, *unchanged, *first]
+    assert events[6].detail["changed"] == ["io_slots"]
+    assert events[1].detail["values"] | {"broker_url": "(set)", "api_token": "(set)"} == events[1].detail["values"]
+    assert "very-secret" not in str([one.detail for one in events])
+
+
 def _sealed(ledger: object, last: int) -> bool:
     with ledger() as session:  # type: ignore[operator]
-        return bool(session.scalar(select(func.max(Seal.last_id))) == last)
+        return bool(session.scalar(select(func.max(Seal.last_id)).where(Seal.covers == "audit")) == last)
 
 
 @pytest.mark.parametrize("load", [load_signer, load_public])
