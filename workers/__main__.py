@@ -105,6 +105,14 @@ def read_back(parent: Annotated[int, typer.Option(help="process that this one mu
 
 
 @cli.command()
+def show(parent: Annotated[int, typer.Option(help="process that this one must not outlive")]) -> None:
+    """Draw frames of stored instances that are named on stdin, a JSON line each (common.showing), until it ends."""
+    from workers.show import serve
+
+    serve(parent=parent)
+
+
+@cli.command()
 def check(
     files: list[Path],
     as_: Annotated[str | None, typer.Option("--as", help="syntax, e.g. .102")] = None,

@@ -30,6 +30,7 @@ from orchestrator.api.recording import Recorder
 from orchestrator.api.schema import describe
 from orchestrator.api.token_book import TokenBook
 from orchestrator.dicomweb import routes as dicomweb
+from orchestrator.dicomweb.painter import Painter
 from orchestrator.errands import Errands
 from orchestrator.farm import Farm
 from orchestrator.metrics import routes as metrics
@@ -75,6 +76,7 @@ def create_app(farm: Farm, access: Access | None = None) -> FastAPI:
     )
     app.state.farm, app.state.access, app.state.hub = farm, known, Hub(farm)
     app.state.errands = Errands(farm.ledger, farm.store)
+    app.state.painter = Painter(farm.settings)
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -94,3 +96,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.errands.close()
+        app.state.painter.close()

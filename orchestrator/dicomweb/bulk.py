@@ -69,13 +69,18 @@ def frames_of(known: Companion) -> list[Extents]:
     Raises:
         HTTPException: 406, its borders are not known.
     """
-    count = max(1, int(_number(known, "00280008", 1)))
+    count = frame_count(known)
     if known.pixels.length is not None:
         return list(_native(known, count))
     grouped = _grouped(known.pixels, count)
     if grouped is None:
         raise HTTPException(406, "Where the frames of this instance begin is not known; take the whole instance.")
     return grouped
+
+
+def frame_count(known: Companion) -> int:
+    """Number of Frames (0028,0008), at least 1."""
+    return max(1, _number(known, "00280008", 1))
 
 
 def _native(known: Companion, count: int) -> Iterator[Extents]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from common.bitstream import BitstreamError
@@ -12,8 +13,10 @@ from common.dicom.companion import Companion
 from orchestrator.api.byte_ranges import Body, respond
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb.accept import Range, ranges
+from orchestrator.dicomweb.bulk import frame_count
 from orchestrator.dicomweb.instances import INSTANCE, Uid, companion, etag, one
 from orchestrator.dicomweb.media import MPEG2, VIDEO
+from orchestrator.dicomweb.pictures import PainterOf, picture
 from orchestrator.dicomweb.video import Container, Stream, why_not
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
@@ -30,13 +33,23 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 @router.head(f"{INSTANCE}/rendered", include_in_schema=False)
 @router.get(f"{INSTANCE}/rendered", operation_id="renderedInstance", responses=_RESPONSES)
-def rendered(request: Request, farm: FarmOf, study: Uid, series: Uid, instance: Uid) -> Response:
-    """A video as MP4 with its index first; MPEG-2 as it is."""
-    row = one(farm, study, series, instance)
+async def rendered(
+    request: Request, farm: FarmOf, painter: PainterOf, study: Uid, series: Uid, instance: Uid
+) -> Response:
+    """A video as MP4 with its index first; MPEG-2 as it is; a single image as a picture."""
+    uids = (study, series, instance)
+    return await run_in_threadpool(_video, request, farm, uids) or await picture(request, farm, painter, uids, 1)
+
+
+def _video(request: Request, farm: Farm, uids: tuple[str, str, str]) -> Response | None:
+    """None: it is a single image."""
+    row = one(farm, *uids)
     known = companion(farm, row)
     taken = ranges(request.headers, request.query_params.get("accept", ""))
     if row.transfer_syntax_uid not in VIDEO:
-        raise HTTPException(406, "This is no video: take /frames/1/rendered and so on.")
+        if frame_count(known) == 1:
+            return None
+        raise HTTPException(406, "These are images and no video: take /frames/1/rendered and so on.")
     if row.transfer_syntax_uid in MPEG2:
         return _mpeg(request, farm, row, known, taken)
     return _mp4(request, farm, row, known, taken)

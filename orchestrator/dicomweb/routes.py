@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from orchestrator.dicomweb import bulk, metadata, rendered, retrieve, search
+from orchestrator.dicomweb import bulk, metadata, pictures, rendered, retrieve, search
 
 router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
-for each in (search, metadata, retrieve, rendered, bulk):
+for each in (search, metadata, retrieve, rendered, bulk, pictures):
     router.include_router(each.router)
