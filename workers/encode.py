@@ -99,8 +99,10 @@ def encode(
     settings: Settings,
     progress: Report | None = None,
     cancelled: Asked | None = None,
+    device_decodes: bool = True,
 ) -> Encoded:
-    """Encode by ``plan.recipe`` and measure each frame against what the encoder was given.
+    """Encode by ``plan.recipe`` and measure each frame against what the encoder was given. ``device_decodes``: False keeps a
+    device from decoding its own pictures.
 
     Raises:
         NoLegalPath: the recipe's target does not hold this source.
@@ -132,6 +134,7 @@ def encode(
         output=aside,
         measurement=measurement,
         render_node=settings.render_node,
+        device_decodes=device_decodes,
     )
     limits = limits_of(recipe, video.frame_count, video.frame_rate, settings)
     reader = ProgressReader(progress)

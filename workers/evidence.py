@@ -40,6 +40,7 @@ def evidence(
     pictures: tuple[str, ...] = (),
     worst: Drawn | None = None,
     exact: ExactProof | None = None,
+    first_misses: tuple[str, ...] = (),
 ) -> bytes:
     """Canonical JSON (sorted keys): the same attempt at the same work gives the same bytes; no header values but UIDs.
 
@@ -57,7 +58,8 @@ def evidence(
     of workers.elementary (null: not taken). Of a split source output is the first part with the bytes of all, and parts lists
     each; worst_pictures: the worst frames of the metric that decided, each a picture that lies beside the evidence
     (workers.worst); exact: by what the result is proven to be the source to the bit, where it is (workers.exact);
-    ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
+    measured_again: what was missed where a device had decoded, before the CPU decoded and the score was taken again
+    (workers.second_look); ``pictures`` are the SHA-256 of what each part, decoded alone, shows (workers.parts).
     """
     value: dict[str, Any] = {
         "version": 1,
@@ -104,6 +106,11 @@ def evidence(
         value["region"] = looks.region.json()
     if worst is not None:
         value["worst_pictures"] = worst.json()
+    if first_misses:
+        value["measured_again"] = {
+            "why": "a device had decoded the encoder's pictures",
+            "first_misses": list(first_misses),
+        }
     if exact is not None:
         value["exact"] = exact.json()
     if searched is not None:

@@ -38,6 +38,7 @@ from workers.payload import CHUNK_BYTES, Payload, Taken, carried_over
 from workers.quality import judge, pool, save_scores
 from workers.search import Searched
 from workers.search_memory import memory_of
+from workers.second_look import settled_in_software
 from workers.target import encode_by_plan
 from workers.worst import Compared, Drawn, draw_worst
 
@@ -84,6 +85,7 @@ class Produced:
     stride: int = 1  # each so-many-th frame was measured
     worst: Drawn | None = None  # pictures of the worst frames
     exact: ExactProof | None = None  # that it shows the source's pictures to the bit
+    first_misses: tuple[str, ...] = ()  # of a device's decoder: it was encoded and measured again without
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,12 @@ def _through_ffmpeg(
         raise InternalFault("an encode was planned without recipe or gate")
     pooled = pool(wrapped.scores, description.video.frame_rate, wrapped.stride)
     check_device(plan, payload.output, pooled, wrapped.argv)
+    wrapped, first_misses = settled_in_software(
+        wrapped, media, description, plan, scratch, settings=settings, progress=report, cancelled=attempt.cancelled
+    )
+    if first_misses:
+        payload = Payload(wrapped.path, Taken.WHOLE, described(wrapped.path, settings))
+        pooled = pool(wrapped.scores, description.video.frame_rate, wrapped.stride)
     limits = limits_of(plan.recipe, description.video.frame_count, description.video.frame_rate, settings)
     colours = check_colours(media, description, plan, wrapped.path, scratch, limits=limits, cancelled=attempt.cancelled)
     looks = look_at(description, payload.output, pictures=wrapped.pictures, region=region)
@@ -303,6 +311,7 @@ def _through_ffmpeg(
         alignment=wrapped.alignment,
         stride=wrapped.stride,
         worst=worst,
+        first_misses=first_misses,
     )
 
 
@@ -511,6 +520,7 @@ def conclude(
             stride=produced.stride,
             worst=produced.worst,
             exact=produced.exact,
+            first_misses=produced.first_misses,
             stream_digest=packaged.stream_digest if packaged else None,
             pictures=packaged.pictures if packaged else (),
         ),

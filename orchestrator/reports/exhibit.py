@@ -122,6 +122,9 @@ def facts_of(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
             else f"differs from frame {exact.get('first_difference')} on"
         )
         found.append(("Lossless", f"{verdict} ({exact['proven_by']}{count})"))
+    if again := document.get("measured_again"):
+        missed = "; ".join(map(str, again.get("first_misses", ())))
+        found.append(("Measured again in software", f"{again['why']}; it had missed: {missed}"))
     return tuple(found)
 
 

@@ -59,12 +59,13 @@ def encode_command(
     output: Path,
     measurement: Measurement,
     render_node: str = "",
+    device_decodes: bool = True,
 ) -> list[str]:
     """Encode ``source`` into an MP4, or MPEG-2 into a transport stream.
 
     Reference and result are decoded on the CPU whoever encodes: only the encoder's own pictures go to its device
     (``render_node``: the DRM device of VAAPI), after the reference was split off; or they are decoded there
-    (workers.ffmpeg.device_decode).
+    (workers.ffmpeg.device_decode), unless ``device_decodes`` is False.
 
     Raises:
         UnsupportedSource: no command is written for this encoder.
@@ -88,7 +89,7 @@ def encode_command(
     device = ("-vaapi_device", render_node) if encoder.opens_render_node else ()
     argv = compiled(program, leg, *device)
     decode = decode_options(recipe, description.video, conversion, source.args[-1], sound=bool(sound))
-    if decode:
+    if decode and device_decodes:
         return with_measurement(
             _read_twice(argv, decode), conversion.filters, measurement, conversion, encoded="[1:V:0]"
         )
