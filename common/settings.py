@@ -230,6 +230,10 @@ class Settings(BaseSettings):
         description="further names that clients may call us by, with commas: of a proxy before us. Without api_tokens, others "
         "than loopback's are refused, so that no page of another site reaches us through a browser (DNS rebinding)",
     )
+    http_cert_file: Path | None = Field(
+        default=None, description="certificate of API and web page (PEM, with its chain): they speak TLS; default: HTTP"
+    )
+    http_key_file: Path | None = Field(default=None, description="private key of http_cert_file (PEM, no password)")
     api_tokens: SecretStr = Field(
         default=SecretStr(""),
         description="who may use API and web page: name:SHA-256 of a token, hexadecimal; several with commas. Empty: whoever "

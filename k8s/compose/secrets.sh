@@ -4,8 +4,8 @@
 set -eu
 cd "$(dirname "$0")"
 folder=${1:-secrets}
-# the folder keeps others of this server out; files are read by the users of several containers
-mkdir -p "$folder" && chmod 0711 "$folder"
+# the folder keeps others of this server out: the engine opens the files for its containers, whose users then read them
+mkdir -p "$folder" && chmod 0700 "$folder"
 cd "$folder"
 umask 022
 

@@ -7,10 +7,12 @@ import json
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -47,8 +49,9 @@ def http_server(farm: Farm, *, port: int | None = None) -> Iterator[HttpServer]:
     """Listen on ``port`` (default: the settings' one; 0: any free one) while the block lasts.
 
     Raises:
-        PolicyError: the port is taken, the address is not ours, or the settings of access are wrong.
+        PolicyError: the port is taken, the address is not ours, or the settings of access or TLS are wrong.
     """
+    tls = tls_files(farm.settings)
     token = secrets.token_urlsafe(32)
     access = Access.of(farm.settings, local=token, book=TokenBook(farm.reading))
     with contextlib.closing(_listen(farm.settings, port)) as listening:
@@ -59,12 +62,36 @@ def http_server(farm: Farm, *, port: int | None = None) -> Iterator[HttpServer]:
             server_header=False,
             timeout_graceful_shutdown=CLOSE_SECONDS,
             backlog=BACKLOG,
+            **tls,
         )
         server = uvicorn.Server(config)
-        url = _url(listening)
+        url = _url(listening, "https" if tls else "http")
         with _told(farm.settings.state_dir, url, token):
             log.info("http_listening", url=url)
             yield HttpServer(url, lambda: server.run(sockets=[listening]), lambda: setattr(server, "should_exit", True))
+
+
+def tls_files(settings: Settings) -> dict[str, Any]:
+    """uvicorn's arguments of a server that speaks TLS, 1.2 or later; empty: it speaks HTTP.
+
+    Raises:
+        PolicyError: certificate and key cannot be read, or do not belong together.
+    """
+    certificate, key = settings.http_cert_file, settings.http_key_file
+    if certificate is None and key is None:
+        return {}
+    hint = "Set CINEFARM_HTTP_CERT_FILE and CINEFARM_HTTP_KEY_FILE to PEM files that belong together, or neither (docs/api.md)."
+    if certificate is None or key is None:
+        raise PolicyError("a certificate and its key are needed both", hint=hint)
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ssl.SSLError) as error:
+        raise PolicyError(f"the API's certificate cannot be used: {error.strerror or error}", hint=hint) from error
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+
+
+def _no_password() -> str:
+    raise ssl.SSLError("its key asks for a password")
 
 
 def _listen(settings: Settings, port: int | None) -> socket.socket:
@@ -84,11 +111,11 @@ def _listen(settings: Settings, port: int | None) -> socket.socket:
     return listening
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, scheme: str) -> str:
     """How this machine reaches it."""
     address, port = listening.getsockname()[:2]
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
-    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+    return f"{scheme}://[{here}]:{port}" if ":" in here else f"{scheme}://{here}:{port}"
 
 
 @contextmanager

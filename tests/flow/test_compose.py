@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,8 +18,8 @@ import pytest
 from support import compose
 from support.compose import ROOT, Service
 from support.desk import Desk
-from support.postgres import PostgresServer, postgres  # noqa: F401 a fixture
-from support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
+from support.postgres import PostgresServer, postgres, postgres_server  # noqa: F401 a fixture
+from support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from support.storescp import free_port
 
 from orchestrator.embedded import server_program
@@ -33,36 +33,31 @@ REPLICAS = 2
 class Server:
     """One server: names of other containers become places of this machine, and nothing else is changed."""
 
-    def __init__(self, folder: Path, s3: S3Server, ledger_url: str) -> None:
-        self.folder, self.processes = folder, {}
-        self.secrets = folder / "secrets"
-        subprocess.run([ROOT / "k8s/compose/secrets.sh", self.secrets], check=True, capture_output=True)
+    def __init__(self, folder: Path, secrets: Path, s3: S3Server, ledger_place: str, *overrides: Path) -> None:
+        self.folder, self.secrets, self.processes = folder, secrets, {}
+        self.file, self.ours = compose.load(*overrides), compose.services(*overrides)
+        self.overrides, self.scheme = overrides, "https" if overrides else "http"
         self.broker_port, self.ports = free_port(), {}
         bucket = s3.bucket()
         self._write("cinefarm_s3_access_key", ACCESS_KEY)
         self._write("cinefarm_s3_secret_key", SECRET_KEY)
-        self._write("cinefarm_ledger_url", ledger_url)
-        self._write(
-            "cinefarm_broker_url",
-            self._read("cinefarm_broker_url").replace("@broker:6379", f"@127.0.0.1:{self.broker_port}"),
-        )
         self._translations = {
+            "@broker:6379": f"@127.0.0.1:{self.broker_port}",
+            "@ledger:5432/cinefarm": ledger_place,
             "http://minio:9000": s3.endpoint,
+            "https://minio:9000": s3.endpoint,
             "s3://cinefarm/": f"s3://{bucket}/",
             "0.0.0.0": "127.0.0.1",  # noqa: S104 the file's word
         }
 
     def start_broker(self) -> None:
-        """The broker's own configuration file of the secrets."""
+        """The file's own command, configuration of the secrets included."""
         (self.folder / "broker").mkdir()
-        argv = [
-            server_program(),
-            self.secrets / "broker.conf",
-            "--port",
-            str(self.broker_port),
-            "--dir",
-            self.folder / "broker",
-        ]
+        _, *words = self.file["services"]["broker"]["command"]
+        port = "--tls-port" if self.overrides else "--port"
+        program = "redis-server" if self.overrides else server_program()  # the wheel's speaks no TLS
+        argv = [program, *(self._secret(word) for word in words), port, self.broker_port]
+        argv += ["--dir", self.folder / "broker"]
         self._start("broker", [str(word) for word in argv], dict(os.environ))
 
     def start(self, service: Service, number: int = 0) -> None:
@@ -72,7 +67,8 @@ class Server:
         for place in ("scratch", "state", "secrets"):
             (own / place).mkdir(parents=True)
         for secret in service.secrets:
-            shutil.copyfile(self.secrets / secret, own / "secrets" / secret)
+            text = self._file(secret).read_text(encoding="utf-8")
+            (own / "secrets" / secret).write_text(self._here(text, own), encoding="utf-8")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(own),
@@ -120,6 +116,13 @@ class Server:
             value = value.replace(there, here)
         return value.replace("/run/secrets", str(own / "secrets"))
 
+    def _file(self, secret: str) -> Path:
+        """Where the file says that a secret lies."""
+        return self.secrets / Path(self.file["secrets"][secret]["file"]).relative_to("k8s/compose/secrets")
+
+    def _secret(self, word: str) -> str:
+        return str(self._file(Path(word).name)) if word.startswith("/run/secrets/") else word
+
     def _read(self, name: str) -> str:
         return (self.secrets / name).read_text(encoding="utf-8")
 
@@ -135,8 +138,36 @@ def wait(ready: Callable[[], bool], why: Callable[[], str], seconds: float = 90.
 
 
 @pytest.fixture
-def server(tmp_path: Path, s3: S3Server, postgres: PostgresServer) -> Iterator[Server]:  # noqa: F811
-    server = Server(tmp_path, s3, postgres.new_database())
+def secrets(tmp_path: Path) -> Path:
+    """What both scripts make."""
+    folder = tmp_path / "secrets"
+    for script in ("secrets.sh", "certificates.sh"):
+        subprocess.run([ROOT / "k8s/compose" / script, folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def server(tmp_path: Path, secrets: Path, s3: S3Server, postgres: PostgresServer) -> Iterator[Server]:  # noqa: F811
+    url = postgres.new_database()
+    yield from running(Server(tmp_path, secrets, s3, url.partition("cinefarm")[2]))
+
+
+@pytest.fixture
+def server_with_tls(tmp_path: Path, secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Each part with the certificate that the script made for it."""
+    port, password = free_port(), (secrets / "ledger_password").read_text(encoding="utf-8")
+    certificates = secrets / "tls"
+
+    def start(server: PostgresServer) -> None:
+        server.start_with_certificate(certificates / "ledger.pem", port, password)
+
+    store = tmp_path_factory.mktemp("s3-tls")
+    with postgres_server(start), s3_server(store, certificates / "minio.pem", trust=certificates / "ca.pem") as s3:
+        place = f"@127.0.0.1:{port}/postgres"
+        yield from running(Server(tmp_path, secrets, s3, place, compose.TLS))
+
+
+def running(server: Server) -> Iterator[Server]:
     try:
         server.start_broker()
         yield server
@@ -151,14 +182,17 @@ def answers(url: str, **how: object) -> bool:
         return False
 
 
-def test_all_of_ours_come_up_do_a_job_and_stop(server: Server, desk: Desk) -> None:
-    ours = compose.services()
+@pytest.mark.parametrize("name", ["server", pytest.param("server_with_tls", marks=pytest.mark.peer("redis-server"))])
+def test_all_of_ours_come_up_do_a_job_and_stop(name: str, desk: Desk, request: pytest.FixtureRequest) -> None:
+    server: Server = request.getfixturevalue(name)
+    trust = ssl.create_default_context(cafile=server.secrets / "tls" / "ca.pem")
+    ours = server.ours
     assert set(ours) == {"orchestrator", "listener", "worker", "io-worker", "gpu-worker", "flower"}
     for number in range(compose.load()["services"]["orchestrator"]["deploy"]["replicas"]):
         server.start(ours["orchestrator"], number)
-    api = [f"http://127.0.0.1:{server.ports[f'orchestrator-{number}']}" for number in range(REPLICAS)]
+    api = [f"{server.scheme}://127.0.0.1:{server.ports[f'orchestrator-{number}']}" for number in range(REPLICAS)]
     for url in api:
-        wait(lambda url=url: answers(f"{url}/api/v1/health/ready"), lambda: server.log("orchestrator-0"))  # type: ignore[misc]
+        wait(lambda url=url: answers(f"{url}/api/v1/health/ready", verify=trust), lambda: server.log("orchestrator-0"))  # type: ignore[misc]
     for name in ("listener", "worker", "io-worker", "flower"):
         server.start(ours[name])
     for name in ("orchestrator-0", "orchestrator-1", "worker-0", "io-worker-0"):
@@ -169,6 +203,7 @@ def test_all_of_ours_come_up_do_a_job_and_stop(server: Server, desk: Desk) -> No
     keys = {"sources": [str(desk.sources)], "destinations": [str(desk.out)], "profile": "archive-fixed"}
     job.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in keys.items()), encoding="utf-8")
     environment = os.environ | {"CINEFARM_API_URL": api[1], "CINEFARM_API_TOKEN": server.token()}
+    environment["CINEFARM_API_CA_FILE"] = str(server.secrets / "tls" / "ca.pem")
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -180,7 +215,7 @@ def test_all_of_ours_come_up_do_a_job_and_stop(server: Server, desk: Desk) -> No
     watched = command("watch", json.loads(submitted.stdout.splitlines()[0])["job"])
     assert watched.returncode == 0, watched.stdout + watched.stderr
     assert len(desk.results()) == 1
-    refused = httpx.get(f"{api[0]}/api/v1/jobs", timeout=10)
+    refused = httpx.get(f"{api[0]}/api/v1/jobs", timeout=10, verify=trust)
     assert refused.status_code == 401
 
     flower = f"http://127.0.0.1:{server.ports['flower-0']}/api/workers"
@@ -197,6 +232,6 @@ def test_all_of_ours_come_up_do_a_job_and_stop(server: Server, desk: Desk) -> No
 
 @pytest.mark.skipif(any(Path(place).exists() for place in ("/dev/dri", "/dev/nvidiactl")), reason="it has a device")
 def test_a_gpu_worker_without_a_gpu_says_what_is_missing_and_ends(server: Server) -> None:
-    server.start(compose.services()["gpu-worker"])
+    server.start(server.ours["gpu-worker"])
     assert server.processes["gpu-worker-0"].wait(120) == os.EX_UNAVAILABLE
     assert "this machine cannot serve gpu.nvenc" in server.log("gpu-worker-0")

@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "compose.yaml"
+TLS = ROOT / "k8s" / "compose" / "tls.yaml"
 OURS = "cinefarm/"
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
 
@@ -25,19 +26,39 @@ class Service:
     secrets: tuple[str, ...]
 
 
-def load() -> dict[str, Any]:
-    """The file, as Compose reads it without an .env file."""
-    text = _VARIABLE.sub(lambda found: found["default"] or "", FILE.read_text(encoding="utf-8"))
+def load(*overrides: Path) -> dict[str, Any]:
+    """The file, as Compose reads it without an .env file; with files that are laid over it (``-f``)."""
+    merged = _read(FILE)
+    for override in overrides:
+        merged = _over(merged, _read(override))
+    return merged
+
+
+def _read(file: Path) -> dict[str, Any]:
+    text = _VARIABLE.sub(lambda found: found["default"] or "", file.read_text(encoding="utf-8"))
     return dict(yaml.safe_load(text))
 
 
-def services() -> dict[str, Service]:
+def _over(base: Any, more: Any, name: str = "") -> Any:
+    """Compose's rules (Compose Specification 13): mappings by key, volumes by their target, other lists one after the other;
+    ``command``, ``entrypoint`` and a health check's ``test`` are replaced."""
+    if isinstance(base, dict) and isinstance(more, dict):
+        return base | {key: _over(base[key], value, key) if key in base else value for key, value in more.items()}
+    if name == "volumes" and isinstance(base, list):
+        there = {str(volume).split(":")[1]: volume for volume in (*base, *more)}
+        return list(there.values())
+    if isinstance(base, list) and isinstance(more, list) and name not in ("command", "entrypoint", "test"):
+        return [*base, *(each for each in more if each not in base)]
+    return more
+
+
+def services(*overrides: Path) -> dict[str, Service]:
     """The services that run an image of ours."""
     return {
         name: Service(
             name, tuple(given.get("command", image_command(given))), given["environment"], tuple(given["secrets"])
         )
-        for name, given in load()["services"].items()
+        for name, given in load(*overrides)["services"].items()
         if given["image"].startswith(OURS)
     }
 

