@@ -47,8 +47,16 @@ class BitReader:
         return (window >> (-end % 8)) & ((1 << count) - 1)
 
     def flag(self) -> bool:
-        """One bit."""
-        return bool(self.u(1))
+        """One bit.
+
+        Raises:
+            BitstreamError: none is left.
+        """
+        at = self.position
+        if at >= self._end:
+            raise BitstreamError("the bitstream ends inside a header")
+        self.position = at + 1
+        return bool(self._data[at >> 3] >> (7 - (at & 7)) & 1)
 
     def skip(self, count: int) -> None:
         """Pass over ``count`` bits.
@@ -64,12 +72,16 @@ class BitReader:
         Raises:
             BitstreamError: longer than any standard allows, or beyond the end.
         """
-        zeros = 0
-        while not self.flag():
-            zeros += 1
-            if zeros > _LONGEST_GOLOMB:
-                raise BitstreamError("an Exp-Golomb code is longer than 65 bits")
-        return (1 << zeros) - 1 + self.u(zeros)
+        at, used = self.position >> 3, self.position & 7
+        ahead = self._data[at : at + 5]  # 33 bits at least, unless the data ends: the longest row of zeros and its 1
+        count = 8 * len(ahead) - used
+        zeros = count - (int.from_bytes(ahead) & (0xFF_FFFF_FFFF >> (40 - count))).bit_length()
+        if zeros > _LONGEST_GOLOMB:
+            raise BitstreamError("an Exp-Golomb code is longer than 65 bits")
+        if zeros == count:
+            raise BitstreamError("the bitstream ends inside a header")
+        self.position += zeros + 1
+        return (1 << zeros) - 1 + self.u(zeros) if zeros else 0
 
     def se(self) -> int:
         """Signed Exp-Golomb code: 0, 1, -1, 2, -2 ...
