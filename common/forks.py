@@ -9,12 +9,13 @@ import faulthandler
 import os
 import pickle
 import resource
+import shutil
 import signal
 import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -65,15 +66,33 @@ def bind(parent: int, limits: Limits) -> None:
     if os.getppid() != parent:
         os._exit(_ORPHANED)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for kind, limit in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_DATA, limits.data_bytes),
-        (resource.RLIMIT_FSIZE, limits.output_bytes),
+    for _, kind, ceiling in _ceilings(limits):
+        resource.setrlimit(kind, (ceiling, ceiling))
+
+
+def bound(argv: list[str], limits: Limits) -> list[str] | None:
+    """``argv`` behind util-linux' prlimit(1) and setpriv(1), which do what ``bind`` does; None where they are missing.
+
+    A process that needs no code of ours before its program starts without a copy of our memory's map: at 70 MB that is 5 ms of
+    processor time saved a start. If we die before setpriv has spoken, the program ends at the first word that it tells us.
+    """
+    prlimit, setpriv = shutil.which("prlimit"), shutil.which("setpriv")
+    if prlimit is None or setpriv is None:
+        return None
+    ceilings = [f"--{name}={ceiling}" for name, _, ceiling in _ceilings(limits)]
+    return [prlimit, "--core=0", *ceilings, "--", setpriv, "--pdeathsig", "KILL", "--", *argv]
+
+
+def _ceilings(limits: Limits) -> Iterator[tuple[str, int, int]]:
+    """prlimit's word, the resource and its ceiling in bytes, soft and hard."""
+    for name, kind, limit in (
+        ("as", resource.RLIMIT_AS, limits.memory_bytes),
+        ("data", resource.RLIMIT_DATA, limits.data_bytes),
+        ("fsize", resource.RLIMIT_FSIZE, limits.output_bytes),
     ):
         hard = resource.getrlimit(kind)[1]
         if limit is not None:
-            ceiling = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(kind, (ceiling, ceiling))
+            yield name, kind, limit if hard == resource.RLIM_INFINITY else min(limit, hard)
 
 
 def _fault(error: Exception) -> tuple[str, str]:

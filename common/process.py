@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Self, TypeVar, cast
 
 from common.errors import LeaseLost, ProgramFailed, ProgramMissing, ResourceLimit
-from common.forks import BIRTH, Fork, Limits, bind
+from common.forks import BIRTH, Fork, Limits, bind, bound
 
 __all__ = ["Finished", "Limits", "call", "run"]
 
@@ -141,10 +142,12 @@ class _Program:
         return reader
 
     def _start(self, stdin: int, cwd: Path | None) -> subprocess.Popen[bytes]:
-        parent, limits = os.getpid(), self._limits
+        if shutil.which(self._argv[0]) is None:
+            raise ProgramMissing(f"{self._name} cannot be started: no such program")
+        parent, limits, argv = os.getpid(), self._limits, bound(self._argv, self._limits)
         try:
             return subprocess.Popen(
-                self._argv,
+                argv or self._argv,
                 stdin=stdin,
                 stdout=subprocess.DEVNULL if self._on_line is None else subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -152,7 +155,7 @@ class _Program:
                 cwd=cwd,
                 env=None if self._environment is None else os.environ | dict(self._environment),
                 process_group=0,  # a Ctrl-C at the terminal reaches us, and we decide
-                preexec_fn=lambda: bind(parent, limits),  # noqa: PLW1509  everything it touches was made before the fork
+                preexec_fn=None if argv else lambda: bind(parent, limits),  # noqa: PLW1509  all it touches is there before
             )
         except OSError as error:
             raise ProgramMissing(f"{self._name} cannot be started: {error.strerror}") from error
