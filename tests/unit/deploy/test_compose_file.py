@@ -103,3 +103,29 @@ def test_every_mounted_file_of_the_repository_is_there() -> None:
             place = str(volume).split(":")[0]
             if place.startswith("./k8s/"):
                 assert (compose.ROOT / place).exists(), place
+
+
+def test_the_stores_user_reaches_its_own_bucket_alone_and_what_lies_there_is_encrypted_and_tidied() -> None:
+    script = (compose.ROOT / "k8s/compose/minio.sh").read_text(encoding="utf-8")
+    policy = json.loads(re.search(r"<<'END'\n(.*?)\nEND", script, flags=re.DOTALL)[1])  # type: ignore[index]
+    assert {resource for rule in policy["Statement"] for resource in rule["Resource"]} == {
+        "arn:aws:s3:::cinefarm",
+        "arn:aws:s3:::cinefarm/*",
+    }
+    assert not [action for rule in policy["Statement"] for action in rule["Action"] if "*" in action]
+    for step in ("mb --ignore-existing", "anonymous set none", "encrypt set sse-s3", "ilm rule add", "admin user add"):
+        assert f"mc {step} " in script, step
+    assert subprocess.run(["sh", "-n", "-c", script], check=False).returncode == 0
+
+
+def test_it_is_the_whole_farm() -> None:
+    assert set(SERVICES) == {
+        *("broker", "minio", "bucket", "ledger", "orchestrator", "listener", "worker", "io-worker", "gpu-worker"),
+        *("flower", "prometheus", "grafana", "orthanc"),
+    }
+    assert SERVICES["orchestrator"]["deploy"]["replicas"] == 2
+    assert {name for name, given in SERVICES.items() if "profiles" in given} == {
+        *("gpu-worker", "prometheus", "grafana", "orthanc")
+    }
+    named = {str(volume).split(":")[0] for given in SERVICES.values() for volume in given.get("volumes", ())}
+    assert set(FILE["volumes"]) <= named

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -191,14 +190,3 @@ def test_images_of_an_airgapped_site_come_from_its_own_registry() -> None:
 
 def test_the_script_that_sets_the_bucket_up_is_one() -> None:
     assert (ROOT / "k8s/overlays/single-node/minio.sh").read_bytes() == (ROOT / "k8s/compose/minio.sh").read_bytes()
-
-
-def test_one_version_everywhere() -> None:
-    from common import __version__
-
-    for file in (ROOT / "compose.yaml", ROOT / "Dockerfile", *ROOT.glob("k8s/**/kustomization.yaml")):
-        text = Path(file).read_text(encoding="utf-8")
-        for found in re.findall(
-            r"cinefarm/[\w-]+(?::|, newTag: )([\d.]+)|^ARG VERSION=([\d.]+)", text, flags=re.MULTILINE
-        ):
-            assert "".join(found) == __version__, file
