@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ KEPT = frozenset(tag for tags in OF_LEVEL.values() for tag in tags)
 
 DATES = frozenset({STUDY_DATE, "00080021", "00080023", "00400244", "00100030"})
 TIMES = frozenset({"00080030", "00080031", "00080033", "00400245"})
+PERSONS = frozenset({PATIENT_NAME, "00080090"})
 UIDS = frozenset({STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS})
 
 
@@ -92,12 +94,10 @@ class Match:
         if (span := self.span) is not None:
             first, last = span
             return any((not first or value >= first) and (not last or value[: len(last)] <= last) for value in values)
-        flags = re.IGNORECASE if self.tag == PATIENT_NAME or self.tag == "00080090" else 0
-        pattern = re.compile(_pattern(self.wanted, person=bool(flags)), flags | re.DOTALL)
+        wanted = self.wanted
+        if person := self.tag in PERSONS:  # trailing empty components of a name do not count (PS3.5 6.2.1)
+            wanted, values = wanted.rstrip("^"), tuple(value.rstrip("^") for value in values)
+        # a shell's wildcards are DICOM's, but for its sets; its patterns take linear time whatever is wanted
+        pattern = re.compile(fnmatch.translate(wanted.replace("[", "[[]")), re.IGNORECASE if person else 0)
         # an unknown value matches nothing but the universal wildcard (C.2.2.2.4)
         return any(pattern.fullmatch(value) for value in values or ("",))
-
-
-def _pattern(wanted: str, *, person: bool) -> str:
-    text = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in wanted)
-    return f"{text}\\^*" if person else text  # trailing empty components do not count (PS3.5 6.2.1)

@@ -11,6 +11,9 @@ from orchestrator.dicomweb.attributes import DATES, KEPT, MODALITIES, TIMES, UID
 DEFAULT_LIMIT, MOST = 100, 1000
 """Answers to one search: unless it says otherwise, and at most. More are told of by a Warning (PS3.18 8.3.4.4)."""
 
+MOST_SIGNS, MOST_PARAMETERS = 1024, 64
+"""Of a value, and parameters of one search; no legal value of an attribute that is searched is longer."""
+
 _RANGE_SIGNS = frozenset("0123456789-.:")
 
 
@@ -39,6 +42,9 @@ def parse(level: Level, given: Iterable[tuple[str, str]], path: dict[str, str]) 
     unsupported: list[str] = []
     everything = fuzzy = False
     limit, offset = DEFAULT_LIMIT, 0
+    given = list(given)
+    if len(given) > MOST_PARAMETERS:
+        raise PolicyError(f"a search has at most {MOST_PARAMETERS} parameters")
     for name, value in given:
         match name:
             case "limit":
@@ -84,7 +90,9 @@ def tag_of(name: str) -> str:
 
 
 def _checked(match: Match) -> Match:
-    """Raises: PolicyError: no UID, date or time."""
+    """Raises: PolicyError: no UID, date or time; control characters; too long."""
+    if len(match.wanted) > MOST_SIGNS or not match.wanted.isprintable():
+        raise PolicyError(f"the value of {match.tag} is too long, or has control characters")
     hint = "Write UIDs, YYYYMMDD and HHMMSS; a range as first-last, and either may be left out."
     if match.tag in UIDS:
         if not match.alternatives or not all(set(uid) <= set("0123456789.") for uid in match.alternatives):

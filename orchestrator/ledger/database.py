@@ -68,7 +68,7 @@ def reader_of(ledger: Sessions) -> Sessions:
     engine: Engine = ledger.kw["bind"]
     if engine.dialect.name != "sqlite":
         return ledger
-    reader = create_engine(engine.url)
+    reader = create_engine(engine.url, hide_parameters=True)
     event.listen(reader, "connect", _configure_sqlite)
     event.listen(reader, "connect", _only_read)
     event.listen(reader, "begin", _begin_deferred)
@@ -107,7 +107,7 @@ def make_engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise PolicyError("the ledger's URL is not understood", hint=hint) from error
     if backend == "sqlite":
-        engine = create_engine(parsed)
+        engine = create_engine(parsed, hide_parameters=True)
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
         return engine
@@ -115,6 +115,7 @@ def make_engine(url: str) -> Engine:
         raise PolicyError(f"a ledger on {backend} is not supported", hint=hint)
     return create_engine(
         parsed,
+        hide_parameters=True,  # errors are logged, and values may be patients'
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,  # a server that was restarted costs a reconnect, not an error
         pool_size=POOL_SIZE,

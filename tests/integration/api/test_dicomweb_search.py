@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,33 +10,40 @@ from typing import Any
 import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
+from support.postgres import PostgresServer, postgres  # noqa: F401 a fixture
 from support.server import redis_server
 from support.viewing import client_of, keep, video
 from support.web_server import Served, serving
 
+from common.logs import JsonLines
 from common.settings import Settings
 
 STREAM = b"\x00\x00\x00\x08ftyp"
 CHILD_NAME = "Zoë^Kind"
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgres"))])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Three studies: one of two series and three instances, one of another year, one of another modality."""
     folder: Path = tmp_path_factory.mktemp("qido")
-    with redis_server() as broker_url, serving(Settings(broker_url=broker_url, state_dir=folder / "state")) as server:
-        for series, instance in (("1.2.3.1", "1.2.3.1.1"), ("1.2.3.1", "1.2.3.1.2"), ("1.2.3.2", "1.2.3.2.1")):
-            keep(server, video(STREAM, series=series, instance=instance))
-        old: dict[str, Any] = {"StudyDate": "20191231", "PatientName": CHILD_NAME, "PatientID": "P-2"}
-        keep(server, video(STREAM, study="1.2.4", series="1.2.4.1", instance="1.2.4.1.1", **old))
-        sound: dict[str, Any] = {
-            "Modality": "US",
-            "PatientID": "P-3",
-            "StudyDescription": "Herz",
-            "AccessionNumber": "",
-        }
-        keep(server, video(STREAM, study="1.2.5", series="1.2.5.1", instance="1.2.5.1.1", **sound))
-        yield server
+    ledger = ""
+    if request.param == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        ledger = postgres.new_database()
+    with redis_server() as broker_url:
+        known = Settings(broker_url=broker_url, ledger_url=ledger, state_dir=folder / "state")
+        with serving(known) as server:
+            fill(server)
+            yield server
+
+
+def fill(server: Served) -> None:
+    for series, instance in (("1.2.3.1", "1.2.3.1.1"), ("1.2.3.1", "1.2.3.1.2"), ("1.2.3.2", "1.2.3.2.1")):
+        keep(server, video(STREAM, series=series, instance=instance))
+    old: dict[str, Any] = {"StudyDate": "20191231", "PatientName": CHILD_NAME, "PatientID": "P-2"}
+    keep(server, video(STREAM, study="1.2.4", series="1.2.4.1", instance="1.2.4.1.1", **old))
+    sound: dict[str, Any] = {"Modality": "US", "PatientID": "P-3", "StudyDescription": "Herz", "AccessionNumber": ""}
+    keep(server, video(STREAM, study="1.2.5", series="1.2.5.1", instance="1.2.5.1.1", **sound))
 
 
 @pytest.fixture
@@ -149,6 +157,9 @@ def test_what_is_not_done_is_told(served: Served) -> None:
         "StudyInstanceUID=abc",
         "fuzzymatching=maybe",
         "includefield=Nonsense",
+        "PatientName=Doe%00^Jane",
+        f"PatientName={'x' * 2000}",
+        "&".join(["PatientID=1"] * 100),
     ],
 )
 def test_what_is_not_understood_is_refused(served: Served, query: str) -> None:
@@ -170,3 +181,31 @@ def test_a_new_result_is_found_by_what_it_says(served: Served, client: DICOMwebC
 
         viewable.forget(session, ["results/aa/1.2.9.1.1/x/instance.dcm"])
     assert studies(client, search_filters={"PatientID": "P-9"}) == []
+
+
+def test_no_name_reaches_the_log(served: Served) -> None:
+    lines = Lines()
+    root = logging.getLogger()
+    root.addHandler(lines)  # as our processes write their log; caplog listens to what they silence, too
+    try:
+        for query in ("PatientName=Secret*", "PatientName=Secret%00", "StudyDate=Secret", "limit=Secret", "Secret=1"):
+            served.client.get(f"/dicomweb/studies?{query}")
+        served.farm.store.delete("results/aa/1.2.5.1.1/x/instance.dcm")
+        served.client.get("/dicomweb/studies/1.2.5/series/1.2.5.1/instances/1.2.5.1.1/rendered?accept=Secret")
+        logging.getLogger("a.logger").warning("seen")
+    finally:
+        root.removeHandler(lines)
+    assert [line for line in lines.seen if "Secret" in line] == []
+    assert "seen" in lines.seen[-1]
+
+
+class Lines(logging.Handler):
+    """What our log would hold, the test's own client left out."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.name.startswith(("httpx", "httpcore")):
+            self.seen.append(JsonLines().format(record))

@@ -48,6 +48,11 @@ def test_wildcards_match_as_a_shell_does(value: str, wanted: str) -> None:
     assert Match(PATIENT_ID, wanted).fits(dataset) == fnmatch.fnmatchcase(value, wanted)
 
 
+def test_no_pattern_takes_long() -> None:
+    dataset = {PATIENT_ID: {"vr": "LO", "Value": ["a" * 5000]}}
+    assert not Match(PATIENT_ID, "*a" * 400 + "b").fits(dataset)
+
+
 days = st.dates().map(lambda day: day.strftime("%Y%m%d").zfill(8))
 
 
