@@ -28,7 +28,7 @@ _EVERYBODY = re.compile(r"/logout")
 _TRAIL = re.compile(r"/api/v1/jobs/[^/]+/audit")
 
 _OF_A_SITE = re.compile(
-    r"/|/static/.*|/log(in|out)|/(submit|jobs|items|exceptions|decisions)(/.*)?"
+    r"/|/static/.*|/log(in|out)|/(submit|jobs|items|exceptions|decisions|dicomweb)(/.*)?"
     r"|/api/v1/(jobs|items|decisions|mappings|identifiers|plans|health)(/.*)?|/api/v1/events"
 )
 """Where every answer is made of jobs, so that another site's can be left out."""
@@ -37,7 +37,7 @@ _OF_A_SITE = re.compile(
 def refused(method: str, path: str, role: Role, *, bound: bool = False) -> str:
     """Why a caller may not; empty: they may. ``bound``: the token is bound to sites."""
     if bound and not _OF_A_SITE.fullmatch(path):
-        return "a token that is bound to sites reaches jobs only"
+        return "a token that is bound to sites reaches jobs and their results only"
     if method in SAFE:
         hidden = _TRAIL.fullmatch(path) and role is Role.SUBMITTER
         return "the audit trail is for auditors and operators" if hidden else ""

@@ -15,14 +15,14 @@ from orchestrator.api.byte_ranges import Body, respond
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb.accept import ranges
 from orchestrator.dicomweb.content import Content, Stretch
-from orchestrator.dicomweb.instances import INSTANCE, Uid, companion, etag, one, url
+from orchestrator.dicomweb.instances import INSTANCE, ROOT, Uid, companion, etag, one, url
 from orchestrator.dicomweb.media import NATIVE, OCTETS, VIDEO, frame_type, stream_types
 from orchestrator.dicomweb.multipart import Piece, related
 from orchestrator.dicomweb.search import base_url
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 PIXEL_DATA = "7FE00010"
 MOST_FRAMES = 10_000

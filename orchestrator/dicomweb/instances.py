@@ -13,6 +13,9 @@ from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
 Uid = Annotated[str, Path(pattern=r"^[0-9.]{1,64}$", description="a UID")]
+ROOT = "/dicomweb"
+"""Every router of this package names it itself: the record of accesses goes by the path of a route."""
+
 INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
 GONE = "There is no such instance in the store, or it has been delivered and is no longer kept here."
 

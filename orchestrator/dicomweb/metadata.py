@@ -13,13 +13,13 @@ from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb import directory
 from orchestrator.dicomweb.answers import AVAILABLE_SYNTAX, value
 from orchestrator.dicomweb.attributes import SERIES_UID, SOP_CLASS, SOP_UID, STUDY_UID
-from orchestrator.dicomweb.instances import INSTANCE, Uid, named, url
+from orchestrator.dicomweb.instances import INSTANCE, ROOT, Uid, named, url
 from orchestrator.dicomweb.media import DICOM_JSON, NATIVE
 from orchestrator.dicomweb.search import base_url, json_type
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 PIXEL_DATA = "7FE00010"
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: {"description": "headers", "content": {DICOM_JSON: {}}}}

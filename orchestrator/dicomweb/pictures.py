@@ -14,12 +14,12 @@ from common.showing import LONGEST_SIDE, Picture
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb.accept import ranges
 from orchestrator.dicomweb.bulk import frame_count
-from orchestrator.dicomweb.instances import INSTANCE, Uid, companion, etag, named
+from orchestrator.dicomweb.instances import INSTANCE, ROOT, Uid, companion, etag, named
 from orchestrator.dicomweb.painter import Painter
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 THUMBNAIL = 256
 """Pixels of a thumbnail's longer side, unless a viewport asks for another."""

@@ -14,14 +14,14 @@ from orchestrator.api.byte_ranges import Body, respond
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb.accept import Range, ranges
 from orchestrator.dicomweb.bulk import frame_count
-from orchestrator.dicomweb.instances import INSTANCE, Uid, companion, etag, one
+from orchestrator.dicomweb.instances import INSTANCE, ROOT, Uid, companion, etag, one
 from orchestrator.dicomweb.media import MPEG2, VIDEO
 from orchestrator.dicomweb.pictures import PainterOf, picture
 from orchestrator.dicomweb.video import Container, Stream, why_not
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 MP4, MPEG = "video/mp4", "video/mpeg"
 _RESPONSES: dict[int | str, dict[str, Any]] = {

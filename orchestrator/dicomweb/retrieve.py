@@ -12,14 +12,14 @@ from orchestrator.api.byte_ranges import Body, respond, stored_bytes
 from orchestrator.api.dependencies import FarmOf
 from orchestrator.dicomweb.accept import ranges
 from orchestrator.dicomweb.content import Stretch
-from orchestrator.dicomweb.instances import INSTANCE, Uid, etag, named, url
+from orchestrator.dicomweb.instances import INSTANCE, ROOT, Uid, etag, named, url
 from orchestrator.dicomweb.media import DICOM
 from orchestrator.dicomweb.multipart import Piece, related
 from orchestrator.dicomweb.search import base_url
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {200: {"description": "instances", "content": {"multipart/related": {}}}}
 

@@ -6,6 +6,6 @@ from fastapi import APIRouter
 
 from orchestrator.dicomweb import bulk, metadata, pictures, rendered, retrieve, search
 
-router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"])
+router = APIRouter()
 for each in (search, metadata, retrieve, rendered, bulk, pictures):
     router.include_router(each.router)

@@ -14,13 +14,13 @@ from orchestrator.dicomweb import directory
 from orchestrator.dicomweb.accept import ranges
 from orchestrator.dicomweb.answers import answer, lacking
 from orchestrator.dicomweb.attributes import SERIES_UID, STUDY_UID, Level
-from orchestrator.dicomweb.instances import Uid
+from orchestrator.dicomweb.instances import ROOT, Uid
 from orchestrator.dicomweb.media import DICOM_JSON
 from orchestrator.dicomweb.query import MOST, Query, parse
 from orchestrator.farm import Farm
 from orchestrator.ledger.schema import StoredInstance
 
-router = APIRouter()
+router = APIRouter(prefix=ROOT, tags=["DICOMweb"])
 
 AGENT = "299 cinefarm"
 JSON_TYPES = (DICOM_JSON, "application/json")
@@ -83,7 +83,7 @@ def json_type(request: Request) -> str:
 
 def base_url(request: Request) -> str:
     """Where this service is, as the client calls it."""
-    return str(request.base_url).rstrip("/") + "/dicomweb"
+    return str(request.base_url).rstrip("/") + ROOT
 
 
 def _search(request: Request, farm: Farm, level: Level, path: dict[str, str]) -> Response:

@@ -14,7 +14,17 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
-from orchestrator.ledger.schema import Attempt, Decision, Delivery, Errand, Item, Job, StateChange, Tally
+from orchestrator.ledger.schema import (
+    Attempt,
+    Decision,
+    Delivery,
+    Errand,
+    Item,
+    Job,
+    StateChange,
+    StoredInstance,
+    Tally,
+)
 
 _SITES: ContextVar[tuple[frozenset[str], str] | None] = ContextVar("sites", default=None)
 
@@ -55,5 +65,6 @@ def _criteria(sites: frozenset[str], name: str) -> tuple[Any, ...]:
         with_loader_criteria(Job, Job.site.in_(sorted(sites))),
         *of_job,
         with_loader_criteria(Attempt, Attempt.item_id.in_(own_items)),
+        with_loader_criteria(StoredInstance, StoredInstance.item_id.in_(own_items)),
         with_loader_criteria(Errand, Errand.by == name),
     )

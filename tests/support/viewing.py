@@ -57,7 +57,7 @@ def video(stream: bytes, syntax: str = H264, *, fragment_bytes: int = 1 << 20, *
     return out.getvalue()
 
 
-def keep(served: Served, data: bytes, key: str = "") -> str:
+def keep(served: Served, data: bytes, key: str = "", *, item: str = "i1") -> str:
     """Put a DICOM file where a worker would; its key in the store."""
     made = pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
     key = key or f"results/aa/{made.SOPInstanceUID}/x/instance.dcm"
@@ -74,7 +74,7 @@ def keep(served: Served, data: bytes, key: str = "") -> str:
         verdict=Verdict(passed=True, misses=()),
     )
     with served.farm.ledger.begin() as session:
-        session.info["viewable"] = viewable.rows_of("i1", done)
+        session.info["viewable"] = viewable.rows_of(item, done)
         viewable.write(session)
     return key
 
