@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from common.dicom.companion import Companion, companion_key
@@ -41,7 +41,10 @@ log = logger(__name__)
 COMPLETE_SECONDS = 5.0
 """How long one search may read attributes of new results from the store; the next search goes on."""
 
-PAGE = 200
+SEARCH_SECONDS = 3.0
+"""How long one search may compare values that no index knows; a client is told when that was too short."""
+
+PAGE = 500
 
 _UIDS: dict[str, InstrumentedAttribute[str]] = {
     STUDY_UID: StoredInstance.study_uid,
@@ -78,14 +81,14 @@ def find(farm: Farm, query: Query) -> Found:
     asks_values = any(match.tag not in _UIDS for match in query.matches)
     whole = complete(farm) if asks_values else True
     with farm.reading() as session:
-        rows = list(_page(session, query, query.limit + 1))
+        rows, in_time = _page(session, query, query.limit + 1)
     shown = rows[: query.limit]
     if not asks_values and shown:
         whole = complete(farm, {row.study_uid for row in shown})
         with farm.reading() as session:
             by_key = {row.key: row for row in session.scalars(_of_keys(row.key for row in shown))}
         shown = [by_key.get(row.key, row) for row in shown]
-    return Found(tuple(shown), len(rows) > query.limit, whole)
+    return Found(tuple(shown), len(rows) > query.limit, whole and in_time)
 
 
 def complete(farm: Farm, studies: Collection[str] | None = None) -> bool:
@@ -177,29 +180,33 @@ def _named(values: set[str]) -> tuple[str, ...]:
     return tuple(sorted(values - {""}))
 
 
-def _page(session: Session, query: Query, most: int) -> Iterator[StoredInstance]:
-    """Rows of one page; where values are compared in Python too, the pages before it are gone through."""
-    exact = all(match.tag in _UIDS for match in query.matches)
+def _page(session: Session, query: Query, most: int) -> tuple[list[StoredInstance], bool]:
+    """Rows of one page, and whether time sufficed: where SQL cannot compare the values, all rows are gone through."""
     keys = _KEYS[: query.level + 1]
-    groups = select(func.min(StoredInstance.key)).where(*(_condition(match) for match in query.matches))
+    groups = select(*keys, func.min(StoredInstance.key)).where(*(_condition(match) for match in query.matches))
     groups = groups.group_by(*keys).order_by(*keys)
-    if exact:
-        chosen = list(session.scalars(groups.limit(most).offset(query.offset)))
-        by_key = {row.key: row for row in session.scalars(_of_keys(chosen))}
-        yield from (by_key[key] for key in chosen if key in by_key)
-        return
-    passed = offset = 0
-    while chosen := list(session.scalars(groups.limit(PAGE).offset(offset))):
-        offset += PAGE
-        by_key = {row.key: row for row in session.scalars(_of_keys(chosen))}
-        for row in (by_key[key] for key in chosen if key in by_key):
-            if not all(fits(match, row) for match in query.matches):
-                continue
-            passed += 1
-            if passed > query.offset:
-                yield row
-            if passed >= query.offset + most:
-                return
+    if all(match.tag in _UIDS for match in query.matches):
+        return list(_rows(session, [row[-1] for row in session.execute(groups.limit(most).offset(query.offset))])), True
+    found, end = list[StoredInstance](), time.monotonic() + SEARCH_SECONDS
+    page = groups.limit(PAGE)
+    while chosen := session.execute(page).all():
+        found += (row for row in _rows(session, [each[-1] for each in chosen]) if _matches(query, row))
+        if len(found) >= query.offset + most:
+            break
+        if time.monotonic() > end:
+            return found[query.offset :], False
+        page = groups.where(tuple_(*keys) > tuple_(*chosen[-1][:-1])).limit(PAGE)
+    return found[query.offset : query.offset + most], True
+
+
+def _rows(session: Session, chosen: Sequence[str]) -> Iterator[StoredInstance]:
+    """The rows of these keys, in this order."""
+    by_key = {row.key: row for row in session.scalars(_of_keys(chosen))}
+    return (by_key[key] for key in chosen if key in by_key)
+
+
+def _matches(query: Query, row: StoredInstance) -> bool:
+    return all(fits(match, row) for match in query.matches)
 
 
 def fits(match: Match, row: StoredInstance) -> bool:

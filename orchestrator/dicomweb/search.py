@@ -123,5 +123,7 @@ def _warnings(query: Query, found: directory.Found) -> list[str]:
     if query.unsupported:
         told.append(f'{AGENT} "Not matched against: {" ".join(sorted(set(query.unsupported)))}"')
     if not found.complete:
-        told.append(f'{AGENT} "New results are still being read; ask again."')
+        told.append(
+            f'{AGENT} "Not all results could be looked at in time; name a patient, an accession number or a date, or ask again."'
+        )
     return told
